@@ -1,0 +1,3 @@
+module facecraft/tools/pulumi
+
+go 1.26.0
