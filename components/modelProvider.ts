@@ -1,0 +1,123 @@
+import { fetchArtifact } from "../artifacts/fetch.ts";
+import { sha256Fault, urlFault } from "../artifacts/pins.ts";
+import { probe } from "../artifacts/probe.ts";
+
+/** What a ModelChecksum is told. */
+export interface Inputs {
+  title: string;
+  urls: string[];
+  sha256: string;
+  file: string;
+  caBundle?: string;
+}
+
+/** What the stack remembers of it. */
+export interface State extends Inputs {
+  downloadSha256: string;
+  sizeBytes: number;
+  url: string;
+  // Empty rather than absent: what a resource lacks, a preview shows as unknown.
+  etag: string;
+  lastModified: string;
+  /** In what way upstream no longer serves the pinned file, as the last refresh found it; empty when it does. */
+  drift: string;
+}
+
+export interface CheckFailure {
+  property: string;
+  reason: string;
+}
+
+/** Refuses at preview what could not be verified. Unknown values, which only a preview has, are let through. */
+export async function check(
+  _olds: Partial<State>,
+  news: Inputs,
+): Promise<{ inputs: Inputs; failures: CheckFailure[] }> {
+  const failures: CheckFailure[] = [];
+  const fail = (property: string, reason: string) => failures.push({ property, reason: `${name}: ${reason}` });
+  const name = typeof news.title === "string" && !isUnknown(news.title) ? news.title : "model";
+  const { urls, sha256, file } = news;
+  if (!isUnknown(sha256)) {
+    const fault = sha256Fault(sha256);
+    if (fault !== undefined) fail("sha256", fault);
+  }
+  if (!isUnknown(urls)) {
+    if (!Array.isArray(urls) || urls.length === 0) fail("urls", "no URL is given; give at least one https:// URL");
+    else {
+      urls.forEach((url, i) => {
+        const fault = isUnknown(url) ? undefined : urlFault(url);
+        if (fault !== undefined) fail(`urls[${i}]`, fault);
+      });
+    }
+  }
+  if (!isUnknown(file) && (typeof file !== "string" || !file.startsWith("/"))) {
+    fail("file", `${JSON.stringify(file)} is not the absolute path of a file in the image`);
+  }
+  const inputs = failures.length > 0 || isUnknown(sha256) ? news : { ...news, sha256: plainHex(sha256) };
+  return { inputs, failures };
+}
+
+/**
+ * Compares inputs only, so a change of this code or of another machine's CA path never shows in a plan; but a file that
+ * upstream replaced or removed is verified again, and stops the release if it is not the pinned one.
+ */
+export async function diff(_id: string, olds: State, news: Inputs): Promise<{ changes: boolean; replaces: string[] }> {
+  const compared = ["title", "urls", "sha256", "file"] as const;
+  const changed = compared.filter((key) => JSON.stringify(olds[key]) !== JSON.stringify(news[key]));
+  return {
+    changes: changed.length > 0 || Boolean(olds.drift),
+    replaces: changed.filter((key) => key === "file"),
+  };
+}
+
+export async function create(inputs: Inputs): Promise<{ id: string; outs: State }> {
+  return { id: inputs.file, outs: await verify(inputs) };
+}
+
+export async function update(_id: string, _olds: State, news: Inputs): Promise<{ outs: State }> {
+  return { outs: await verify(news) };
+}
+
+/** Refresh: asks upstream whether it still serves the pinned file. An upstream that does not answer changes nothing. */
+export async function read(id: string, state: State): Promise<{ id: string; props: State }> {
+  if (!state.urls || !state.sha256) return { id, props: state };
+  const { title, urls, sha256, url, etag, lastModified, caBundle } = state;
+  const validators = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) };
+  const options = caBundle ? { caBundle } : {};
+  try {
+    const found = await probe({ title, urls, sha256, url, validators }, options);
+    if (found.unreachable !== undefined) {
+      console.warn(`${found.unreachable}; nothing is known about drift.`);
+      return { id, props: state };
+    }
+    // A re-published file with the same bytes has a new ETag: remembered, so that it is not hashed at every refresh.
+    const seen = found.confirmed?.url === url ? found.confirmed : {};
+    return { id, props: { ...state, ...seen, drift: found.drift ?? "" } };
+  } catch (error) {
+    console.warn(`${title}: refresh could not ask upstream: ${error instanceof Error ? error.message : error}`);
+    return { id, props: state };
+  }
+}
+
+async function verify(inputs: Inputs): Promise<State> {
+  const { title, urls, sha256, file, caBundle } = inputs;
+  const {
+    downloadSha256 = "",
+    sizeBytes,
+    url,
+    etag = "",
+    lastModified = "",
+    ...artifact
+  } = await fetchArtifact({ title, urls, sha256 }, caBundle ? { caBundle } : {});
+  const told = { title, urls, sha256: artifact.sha256, file, ...(caBundle ? { caBundle } : {}) };
+  return { ...told, downloadSha256, sizeBytes, url, etag, lastModified, drift: "" };
+}
+
+function plainHex(sha256: string): string {
+  return sha256.toLowerCase().replace(/^sha256:/, "");
+}
+
+/** The engine's placeholder for a value that is not known yet. */
+function isUnknown(value: unknown): boolean {
+  return value === "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+}

@@ -1,0 +1,82 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+
+export type Handler = (request: IncomingMessage, response: ServerResponse, count: number) => void;
+
+export interface TestServer {
+  url: string;
+  requests: IncomingMessage[];
+  /** Replaces what it answers from now on. */
+  answer(handler: Handler): void;
+  close(): Promise<void>;
+}
+
+/** A loopback server for the length of one test; `count` numbers the requests from 1. */
+export async function serve(handler: Handler): Promise<TestServer> {
+  let current = handler;
+  const requests: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    requests.push(request);
+    response.on("error", () => {});
+    current(request, response, requests.length);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  onTestFinished(close);
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    answer: (next) => {
+      current = next;
+    },
+    close,
+  };
+}
+
+/** Answers like a good static file server: ETag, conditions and ranges. */
+export function staticFile(body: Buffer, etag = `"${sha256(body).slice(0, 16)}"`): Handler {
+  return (request, response) => {
+    if (request.headers["if-none-match"] === etag) {
+      response.writeHead(304, { etag }).end();
+      return;
+    }
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
+    const fresh = request.headers["if-range"] === undefined || request.headers["if-range"] === etag;
+    if (!Number.isNaN(start) && fresh) {
+      response.writeHead(206, {
+        etag,
+        "content-length": body.length - start,
+        "content-range": `bytes ${start}-${body.length - 1}/${body.length}`,
+      });
+      response.end(body.subarray(start));
+      return;
+    }
+    response.writeHead(200, { etag, "content-length": body.length }).end(body);
+  };
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Bytes that do not compress and differ from call to call. */
+export function noise(length: number): Buffer {
+  return randomBytes(length);
+}
+
+/** An empty folder for the length of one test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "facecraft-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
