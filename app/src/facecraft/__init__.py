@@ -1,0 +1,1 @@
+"""A small portrait service that keeps the contract of a Facecraft image."""
