@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, type Stats } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir, uptime } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,9 @@ export interface CacheRecord {
   /** By redacted URL: the version that was found to be the pinned file. */
   sources: Record<string, Validators>;
 }
+
+/** What a mirror just told us about the file. */
+export type Confirmation = Pick<CacheRecord, "confirmedAtMs" | "sources"> & { downloadSha256?: string };
 
 /** A verified file in the cache. */
 export interface CacheEntry {
@@ -62,40 +65,47 @@ export class Cache {
       record?.sizeBytes === found.size && record.mtimeMs === found.mtimeMs && record.ctimeMs === found.ctimeMs;
     if (record !== undefined && same && record.verifiedAtMs > bootedAtMs && !options.rehash) return { path, record };
     if ((await hashFile(path)) !== sha256) return "corrupt";
-    return this.record(sha256, { ...record, sources: record?.sources ?? {} });
+    // What is recorded is how the file looked before it was hashed: a change in between shows the next time.
+    return this.write(sha256, {
+      confirmedAtMs: 0,
+      sources: {},
+      ...record,
+      ...looksOf(found),
+      verifiedAtMs: Date.now(),
+    });
   }
 
   /** A name for a file in the making, in the same folder so that it can be renamed. */
   async partFile(sha256: Sha256): Promise<string> {
     await mkdir(this.dir, { recursive: true });
+    return this.partName(sha256);
+  }
+
+  private partName(sha256: Sha256): string {
     return join(this.dir, `${sha256}.${lockScope}.${randomBytes(6).toString("hex")}.part`);
   }
 
   /** Makes a verified part file the entry. */
-  async adopt(sha256: Sha256, part: string, record: Partial<CacheRecord>): Promise<CacheEntry> {
+  async adopt(sha256: Sha256, part: string, confirmed: Confirmation): Promise<CacheEntry> {
     await rename(part, this.path(sha256));
-    return this.record(sha256, record);
+    const found = await stat(this.path(sha256));
+    return this.write(sha256, { ...confirmed, ...looksOf(found), verifiedAtMs: Date.now() });
   }
 
-  /** Writes down what is known of an entry. A read-only cache is still good for reading, so failing here is no failure. */
-  async record(sha256: Sha256, known: Partial<CacheRecord>): Promise<CacheEntry> {
+  /** Remembers that upstream still serves these bytes. */
+  async confirm(sha256: Sha256, entry: CacheEntry, confirmed: Confirmation): Promise<CacheEntry> {
+    return this.write(sha256, { ...entry.record, ...confirmed });
+  }
+
+  /** A read-only cache is still good for reading, so a record that cannot be written is no failure. */
+  private async write(sha256: Sha256, record: CacheRecord): Promise<CacheEntry> {
     const path = this.path(sha256);
-    const { size, mtimeMs, ctimeMs } = await stat(path);
-    const record: CacheRecord = {
-      ...known,
-      sizeBytes: size,
-      mtimeMs,
-      ctimeMs,
-      verifiedAtMs: Date.now(),
-      confirmedAtMs: known.confirmedAtMs ?? 0,
-      sources: known.sources ?? {},
-    };
-    const temporary = `${this.path(sha256)}.${lockScope}.${randomBytes(6).toString("hex")}.part`;
+    const part = this.partName(sha256);
     try {
-      await writeFile(temporary, `${JSON.stringify(record, null, 2)}\n`);
-      await rename(temporary, `${path}.json`);
+      await writeFile(part, `${JSON.stringify(record, null, 2)}\n`);
+      await rename(part, `${path}.json`);
     } catch {
-      await rm(temporary, { force: true }).catch(() => {});
+      await rm(part, { force: true }).catch(() => {});
     }
     return { path, record };
   }
@@ -127,6 +137,10 @@ export class Cache {
       return undefined;
     }
   }
+}
+
+function looksOf({ size, mtimeMs, ctimeMs }: Stats): Pick<CacheRecord, "sizeBytes" | "mtimeMs" | "ctimeMs"> {
+  return { sizeBytes: size, mtimeMs, ctimeMs };
 }
 
 /** The sha256 of a file's bytes, in lower-case hex, in constant memory. */

@@ -146,6 +146,7 @@ class Transfer {
   private async receive(response: Response): Promise<void> {
     const { onProgress } = this.options;
     const body = response.body[Symbol.asyncIterator]();
+    const pace = new Pace(this.options.idleTimeoutMs);
     try {
       for (;;) {
         const { done, value } = await body.next().catch((error: unknown) => {
@@ -154,6 +155,7 @@ class Transfer {
         if (done) break;
         const chunk = value as Buffer;
         this.received += chunk.length;
+        pace.count(chunk.length);
         const full = this.sink.write(chunk);
         if (full !== undefined) await full;
         onProgress?.(this.received, this.total);
@@ -176,6 +178,25 @@ class Transfer {
       contentEncoding: header(response, "content-encoding"),
       lengthKnown: this.total !== undefined || header(response, "transfer-encoding") !== undefined,
     };
+  }
+}
+
+/** A server that sends a few bytes now and then never goes silent; below 64 KiB per idle timeout it counts as stalled. */
+class Pace {
+  private bytes = 0;
+  private since = performance.now();
+  private readonly windowMs: number;
+
+  constructor(windowMs: number) {
+    this.windowMs = windowMs;
+  }
+
+  count(bytes: number): void {
+    this.bytes += bytes;
+    if (this.bytes < 65_536 && performance.now() - this.since <= this.windowMs) return;
+    if (this.bytes < 65_536) throw new ArtifactError("unreachable", "the transfer is too slow to come to an end");
+    this.bytes = 0;
+    this.since = performance.now();
   }
 }
 

@@ -1,9 +1,9 @@
 import { rm, stat } from "node:fs/promises";
 import { Cache, type CacheEntry, defaultCacheDir } from "./cache.ts";
 import { ArtifactError, fromDiskError } from "./errors.ts";
-import type { Validators } from "./http.ts";
+import { pickValidators, type Validators } from "./http.ts";
 import { withLock } from "./lock.ts";
-import { type MeasureOptions, measure } from "./measure.ts";
+import { briefly, type MeasureOptions, measure } from "./measure.ts";
 import { parseSha256, type Sha256, urlFault } from "./pins.ts";
 import { redactUrl } from "./redact.ts";
 
@@ -97,8 +97,11 @@ class Fetch {
         if (this.failures.length > 0) this.warn(`it came from ${source}, because ${list(this.failures)}`);
         return this.artifact(served, source);
       } catch (error) {
-        if (!(error instanceof ArtifactError) || error.code === "disk") throw error;
-        this.failures.push(new ArtifactError(error.code, `${source} ${error.message}`, { cause: error }));
+        if (!(error instanceof ArtifactError)) throw error;
+        const verb = error.code === "disk" ? "cannot be stored: " : "";
+        this.failures.push(new ArtifactError(error.code, `${source} ${verb}${error.message}`, { cause: error }));
+        // The next mirror would meet the same disk.
+        if (error.code === "disk") break;
       }
     }
     // A mirror that answers with other bytes is evidence against the pin; one that does not answer is none.
@@ -120,25 +123,25 @@ class Fetch {
   /** One mirror: confirms the entry, or downloads and verifies. */
   private async from(url: string, entry: CacheEntry | undefined): Promise<CacheEntry> {
     const source = redactUrl(url);
-    await this.cache.sweep(this.sha256);
-    const part = entry === undefined ? await this.cache.partFile(this.sha256) : undefined;
+    let part: string | undefined;
     try {
+      await this.cache.sweep(this.sha256);
+      if (entry === undefined) part = await this.cache.partFile(this.sha256);
       const result = await measure(url, {
+        ...(entry === undefined ? {} : briefly),
         ...this.options,
-        // With a verified file at hand, waiting long for a server that is away helps nobody.
-        retries: this.options.retries ?? (entry === undefined ? undefined : 1),
         file: part,
         known: entry?.record.sources[source],
         maxBytes: this.limit(entry),
       });
-      const { etag, lastModified } = result;
-      const validators = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) };
-      const sources = { ...entry?.record.sources, [source]: validators };
-      const confirmedAtMs = Date.now();
       if (!result.notModified && result.sha256 !== this.sha256) throw mismatch(this.sha256, result);
-      if (entry !== undefined) return await this.cache.record(this.sha256, { ...entry.record, sources, confirmedAtMs });
-      const { downloadSha256 } = result as { downloadSha256: string };
-      return await this.cache.adopt(this.sha256, part as string, { sources, confirmedAtMs, downloadSha256 });
+      const confirmed = {
+        sources: { ...entry?.record.sources, [source]: pickValidators(result) },
+        confirmedAtMs: Date.now(),
+        ...(result.notModified ? {} : { downloadSha256: result.downloadSha256 }),
+      };
+      if (part === undefined) return await this.cache.confirm(this.sha256, entry as CacheEntry, confirmed);
+      return await this.cache.adopt(this.sha256, part, confirmed);
     } catch (error) {
       throw fromDiskError(error, this.cache.dir);
     } finally {

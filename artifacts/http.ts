@@ -126,7 +126,15 @@ export function validatorsOf(response: Response): Validators {
   const etag = header(response, "etag");
   const lastModified = header(response, "last-modified");
   const age = Date.parse(header(response, "date") ?? "") - Date.parse(lastModified ?? "");
-  return { ...(etag ? { etag } : {}), ...(lastModified && age >= 2000 ? { lastModified } : {}) };
+  return pickValidators({ etag, lastModified: age >= 2000 ? lastModified : undefined });
+}
+
+/** The validators of an object, and nothing else of it. */
+export function pickValidators({
+  etag,
+  lastModified,
+}: Partial<Record<keyof Validators, string | undefined>>): Validators {
+  return { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) };
 }
 
 function takeCredentials(url: URL): string | undefined {

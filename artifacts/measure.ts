@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { formatOf } from "./decompress.ts";
 import { type Download, download } from "./download.ts";
 import { ArtifactError, errorCode } from "./errors.ts";
-import type { Validators } from "./http.ts";
+import { pickValidators, type Validators } from "./http.ts";
 import { type Hashed, HashingSink } from "./sink.ts";
 
 export interface Progress {
@@ -38,6 +38,9 @@ export type Measured =
   | ({ notModified: true } & Validators)
   | ({ notModified: false; hint?: string } & Validators & Hashed);
 
+/** For questions that need no answer: with a verified file at hand, waiting long for a server that is away helps nobody. */
+export const briefly = { retries: 1, idleTimeoutMs: 15_000 } as const satisfies MeasureOptions;
+
 const defaultMaxBytes = 8 * 2 ** 30;
 
 /**
@@ -49,8 +52,7 @@ export async function measure(url: string, options: MeasureOptions = {}): Promis
   const sink = new HashingSink({ format: formatOf(url), file, maxBytes });
   try {
     const transferred = await transfer(url, sink, options);
-    const { etag, lastModified } = transferred;
-    const validators = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) };
+    const validators = pickValidators(transferred);
     if (transferred.notModified) return { notModified: true, ...validators };
     const hint = hintOf(sink.start, transferred);
     return { notModified: false, ...(hint ? { hint } : {}), ...validators, ...(await sink.finish()) };

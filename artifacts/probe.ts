@@ -1,7 +1,7 @@
 import { Cache, defaultCacheDir } from "./cache.ts";
 import { ArtifactError } from "./errors.ts";
-import type { Validators } from "./http.ts";
-import { type MeasureOptions, measure } from "./measure.ts";
+import { pickValidators, type Validators } from "./http.ts";
+import { briefly, type MeasureOptions, measure } from "./measure.ts";
 import { parseSha256 } from "./pins.ts";
 import { redactUrl } from "./redact.ts";
 
@@ -38,10 +38,9 @@ export async function probe(spec: ProbeSpec, options: MeasureOptions & { cacheDi
     const source = redactUrl(url);
     const known = spec.url === source ? spec.validators : sources[source];
     try {
-      const found = await measure(url, { retries: 1, ...options, known });
+      const found = await measure(url, { ...briefly, ...options, known });
       if (found.notModified || found.sha256 === sha256) {
-        const { etag, lastModified } = found;
-        const confirmed = { url: source, ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) };
+        const confirmed = { url: source, ...pickValidators(found) };
         const but = `; ${source} still serves it`;
         return { confirmed, ...(drifts.length > 0 ? { drift: sentence(spec.title, drifts) + but } : {}) };
       }

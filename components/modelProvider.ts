@@ -90,6 +90,7 @@ export async function read(id: string, state: State): Promise<{ id: string; prop
       console.warn(`${found.unreachable}; nothing is known about drift.`);
       return { id, props: state };
     }
+    if (found.drift !== undefined) console.warn(`${found.drift}.`);
     // A re-published file with the same bytes has a new ETag: remembered, so that it is not hashed at every refresh.
     const seen = found.confirmed?.url === url ? found.confirmed : {};
     return { id, props: { ...state, ...seen, drift: found.drift ?? "" } };
