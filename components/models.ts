@@ -32,3 +32,8 @@ export interface Model {
 export type ModelName = keyof typeof models;
 
 export const modelNames = Object.keys(models) as ModelName[];
+
+/** Makes one thing of each model, under the model's name. */
+export function forEachModel<T>(make: (name: ModelName) => T): Record<ModelName, T> {
+  return Object.fromEntries(modelNames.map((name) => [name, make(name)])) as Record<ModelName, T>;
+}

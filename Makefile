@@ -1,0 +1,28 @@
+STACK ?= local
+export STACK
+
+.PHONY: help up preview refresh outputs down destroy test test-unit test-engine lint format doctor update-checksums bench
+
+help: ## Lists the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+up: ## Builds, proves and publishes the image of a stack (STACK=local)
+	@local/run up
+
+preview: ## Shows what up would do; pushes nothing
+	@local/run preview
+
+refresh: ## Looks for drift: models that upstream replaced, images that are gone
+	@local/run refresh
+
+outputs: ## Prints the stack's outputs as JSON
+	@local/run outputs
+
+down: ## Stops the local services
+	@local/run down
+
+destroy: ## Removes the stack and stops the local services; published images stay
+	@local/run destroy
+
+doctor: ## Says what is installed, what stands in for what, and what to do about what is missing
+	@local/run doctor

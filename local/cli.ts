@@ -1,0 +1,108 @@
+// The commands behind the Makefile: `local/run COMMAND`, with the stack's name in STACK.
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { doctor } from "./doctor.ts";
+import { output } from "./exec.ts";
+import { local, paths, root } from "./paths.ts";
+import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
+import { Failure, say } from "./say.ts";
+import { runningServices, stopServices } from "./services.ts";
+import { setUp, setUpPulumi } from "./setup.ts";
+import { isLocal, renderConfig } from "./stackConfig.ts";
+
+const stack = process.env.STACK || "local";
+
+/** Brings up what the stack needs; returns the arguments and the environment for the engine. */
+async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
+  if (!isLocal(stack)) {
+    await setUpPulumi();
+    return { args: ["--stack", stack], env: { ...process.env, ...toolEnvironment() } };
+  }
+  const ports = await setUp();
+  const file = await renderConfig(stack, ports);
+  const env = await localEnvironment();
+  await ensureStack(stack, env);
+  return { args: ["--stack", stack, "--config-file", file, "--non-interactive"], env };
+}
+
+const commands: Record<string, () => Promise<number>> = {
+  async up() {
+    const { args, env } = await prepare();
+    // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
+    const unattended = isLocal(stack) ? ["--yes", "--skip-preview"] : [];
+    return pulumi(["up", "--refresh", ...unattended, ...args], env);
+  },
+
+  async preview() {
+    const { args, env } = await prepare();
+    return pulumi(["preview", ...args], env);
+  },
+
+  async refresh() {
+    const { args, env } = await prepare();
+    return pulumi(["refresh", ...(isLocal(stack) ? ["--yes", "--skip-preview"] : []), ...args], env);
+  },
+
+  async outputs() {
+    const env = isLocal(stack) ? await localEnvironment() : { ...process.env, ...toolEnvironment() };
+    return pulumi(["stack", "output", "--json", "--stack", stack], env);
+  },
+
+  /** Only sets up: what `make test` does before the tests. */
+  async setup() {
+    await setUp();
+    return 0;
+  },
+
+  async down() {
+    const running = runningServices().filter(({ pid }) => pid !== undefined);
+    await stopServices();
+    if (running.length > 0) {
+      say(`stopped ${running.map(({ name }) => name).join(", ")}`);
+    }
+    return 0;
+  },
+
+  async destroy() {
+    const { args, env } = await prepare();
+    const code = await pulumi(["destroy", ...(isLocal(stack) ? ["--yes", "--skip-preview"] : []), ...args], env);
+    if (code === 0 && isLocal(stack)) {
+      await output("pulumi", ["stack", "rm", stack, "--yes", "--preserve-config"], { cwd: root, env });
+      await stopServices();
+      const left = await output("pulumi", ["stack", "ls", "--json"], { cwd: root, env });
+      if (JSON.parse(left).length === 0) {
+        await rm(join(local, "ports.json"), { force: true });
+        say(`nothing runs any more; published images stay in ${join(local, "registry")}`);
+      }
+    }
+    return code;
+  },
+
+  async doctor() {
+    return (await doctor()) ? 0 : 1;
+  },
+
+  /** For plain `pulumi` commands on the local stacks: eval "$(local/run env)". */
+  async env() {
+    const env = await localEnvironment();
+    const changed = Object.entries(env).filter(([name, value]) => process.env[name] !== value || name === "PATH");
+    console.log(changed.map(([name, value]) => `export ${name}='${value}'`).join("\n"));
+    console.log(`# config of the stack ${stack}: --config-file ${join(paths.config, `Pulumi.${stack}.yaml`)}`);
+    return 0;
+  },
+};
+
+const command = commands[process.argv[2] ?? ""];
+if (!command) {
+  console.error(`usage: local/run ${Object.keys(commands).join("|")}`);
+  process.exit(2);
+}
+try {
+  process.exitCode = await command();
+} catch (error) {
+  if (!(error instanceof Failure)) {
+    throw error;
+  }
+  process.stderr.write(`error: ${error.message}\n`);
+  process.exitCode = 1;
+}

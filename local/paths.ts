@@ -1,0 +1,33 @@
+import { join, resolve } from "node:path";
+
+/** The program's folder; every command runs in it. */
+export const root = resolve(import.meta.dirname, "..");
+
+/** Everything that is brought up on this machine, and all that it writes: one folder, which clones may share. */
+export const tools = resolve(process.env.FACECRAFT_TOOLS ?? join(root, ".tools"));
+
+/** Programs that were downloaded or built, under their own names. */
+export const bin = join(tools, "bin");
+
+export const pulumiHome = join(tools, "pulumi-home");
+
+/** Data of the local services and stacks. */
+export const local = join(tools, "local");
+
+export const paths = {
+  /** What the artifact server serves. */
+  artifacts: join(local, "artifacts"),
+  /** What the wheel index serves. */
+  wheels: join(local, "wheels"),
+  /** The registry's throw-away CA and certificate, and the system's CAs with it. */
+  tls: join(local, "tls"),
+  caBundle: join(local, "tls", "bundle.pem"),
+  /** Pid files, logs and ports of the services. */
+  run: join(local, "run"),
+  buildkitSocket: join(local, "run", "buildkitd.sock"),
+  buildx: join(local, "buildx"),
+  /** State of the local stacks. */
+  state: join(local, "state"),
+  /** Stack config with the addresses of this machine filled in. */
+  config: join(local, "config"),
+} as const;

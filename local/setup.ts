@@ -1,0 +1,56 @@
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { withLock } from "../artifacts/lock.ts";
+import { dropGoCaches } from "./acquire.ts";
+import { makeArtifacts } from "./artifacts.ts";
+import { prepareBase, publishBase } from "./base.ts";
+import { output } from "./exec.ts";
+import { paths, root, tools } from "./paths.ts";
+import { type Ports, startServices } from "./services.ts";
+import { localBuilder } from "./stackConfig.ts";
+import { certificate } from "./tls.ts";
+import { obtainAll, pulumiTools, serviceTools } from "./tools.ts";
+
+/** Sees to everything that the local stacks need and lets the services run. Fast when all is there. */
+export async function setUp(): Promise<Ports> {
+  await mkdir(tools, { recursive: true });
+  // Clones may share the tools, and two of them may start at once.
+  return withLock(`setup ${tools}`, async () => {
+    await certificate();
+    const artifacts = Promise.all([prepareBase(), makeArtifacts(), makeWheels()]);
+    artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
+    await obtainAll(serviceTools);
+    await artifacts;
+    const ports = await startServices();
+    await Promise.all([registerBuilder(), publishBase(ports), obtainAll(pulumiTools)]);
+    await dropGoCaches();
+    return ports;
+  });
+}
+
+/** The engine and its plugins only: all that a stack with its own builder and registry needs. */
+export async function setUpPulumi(): Promise<void> {
+  await mkdir(tools, { recursive: true });
+  await withLock(`setup ${tools}`, async () => {
+    await obtainAll(pulumiTools);
+    await dropGoCaches();
+  });
+}
+
+async function makeWheels(): Promise<void> {
+  if (!existsSync(join(paths.wheels, "whl"))) {
+    await output("python3", [join(root, "local/wheels/make_wheels.py"), paths.wheels]);
+  }
+}
+
+/** A buildx builder of the driver `remote`: no Docker takes part. */
+async function registerBuilder(): Promise<void> {
+  const endpoint = `unix://${paths.buildkitSocket}`;
+  const node = { Name: `${localBuilder}0`, Endpoint: endpoint };
+  const file = join(paths.buildx, "instances", localBuilder);
+  await mkdir(join(paths.buildx, "instances"), { recursive: true });
+  await rm(`${file}.new`, { force: true });
+  await writeFile(`${file}.new`, JSON.stringify({ Name: localBuilder, Driver: "remote", Nodes: [node] }));
+  await rename(`${file}.new`, file);
+}

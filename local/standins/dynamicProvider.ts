@@ -1,0 +1,4 @@
+// Stand-in for `pulumi-resource-pulumi-nodejs`: starts the provider of dynamic resources that is part of @pulumi/pulumi.
+import { createRequire } from "node:module";
+
+createRequire(import.meta.url)("@pulumi/pulumi/cmd/dynamic-provider");

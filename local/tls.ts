@@ -1,0 +1,75 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { output, which } from "./exec.ts";
+import { local, paths } from "./paths.ts";
+import { Failure } from "./say.ts";
+
+export interface Certificate {
+  /** The throw-away CA, PEM file. */
+  ca: string;
+  certificate: string;
+  key: string;
+  /** The CAs that this machine trusts, and the throw-away CA. */
+  bundle: string;
+}
+
+/**
+ * The certificate of the local registry, from a CA that nobody else trusts and whose key is not kept. TLS, because the
+ * docker-build provider speaks nothing else when it refreshes and deletes: with plain HTTP, drift would stay unseen.
+ */
+export async function certificate(): Promise<Certificate> {
+  const file = (name: string) => join(paths.tls, name);
+  if (!existsSync(paths.tls)) {
+    if (!which("openssl")) {
+      throw new Failure(
+        "openssl is missing; it makes the local registry's certificate. Install it and run this again.",
+      );
+    }
+    await mkdir(local, { recursive: true });
+    const fresh = await mkdtemp(`${paths.tls}.new-`);
+    const openssl = (...args: string[]) => output("openssl", args, { cwd: fresh });
+    const elliptic = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"];
+    await openssl(
+      "req",
+      "-x509",
+      ...elliptic,
+      "-keyout",
+      "ca.key",
+      "-out",
+      "ca.pem",
+      "-days",
+      "3650",
+      "-subj",
+      "/CN=Facecraft local CA",
+    );
+    await openssl("req", ...elliptic, "-keyout", "registry.key", "-out", "registry.csr", "-subj", "/CN=localhost");
+    await writeFile(join(fresh, "names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+    const signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650", "-extfile", "names"];
+    await openssl("x509", "-req", "-in", "registry.csr", ...signing, "-out", "registry.pem");
+    await writeFile(join(fresh, "bundle.pem"), `${systemCas()}\n${readFileSync(join(fresh, "ca.pem"), "utf8")}`);
+    for (const name of ["ca.key", "registry.csr", "names", "ca.srl"]) {
+      await rm(join(fresh, name), { force: true });
+    }
+    await rename(fresh, paths.tls);
+  }
+  return {
+    ca: file("ca.pem"),
+    certificate: file("registry.pem"),
+    key: file("registry.key"),
+    bundle: file("bundle.pem"),
+  };
+}
+
+/** PEM file that this machine's administrator has named, for example because a proxy inspects TLS. */
+export function namedCaBundle(): string | undefined {
+  const named = process.env.SSL_CERT_FILE;
+  return named && named !== paths.caBundle && existsSync(named) ? named : undefined;
+}
+
+function systemCas(): string {
+  const usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+  const found = [namedCaBundle(), ...usual].find((path) => path !== undefined && existsSync(path));
+  return found ? readFileSync(found, "utf8") : rootCertificates.join("\n");
+}

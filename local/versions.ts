@@ -1,0 +1,20 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./paths.ts";
+
+/** Version of a module in a tool's `go.mod`, without the "v". The pins of what Go builds live there. */
+export function goModuleVersion(tool: string, module: string): string {
+  const text = readFileSync(join(root, "local/tools", tool, "go.mod"), "utf8");
+  const escaped = module.replaceAll(/[.]/g, "\\.");
+  const version = new RegExp(`^(?:require )?\\s*${escaped} v(\\S+)`, "m").exec(text)?.[1];
+  if (!version) {
+    throw new Error(`local/tools/${tool}/go.mod does not require ${module}`);
+  }
+  return version;
+}
+
+/** Version of an installed npm package; a Pulumi plugin has the version of its SDK. */
+export function packageVersion(name: string): string {
+  const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8"));
+  return (version as string).replace(/^v/, "");
+}
