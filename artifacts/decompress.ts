@@ -3,8 +3,6 @@ import { once } from "node:events";
 import { Readable, Transform, Writable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import unbzip2 from "unbzip2-stream";
-import xz from "xz-decompress";
 import { ArtifactError } from "./errors.ts";
 
 export type Format = "bz2" | "gz" | "xz" | "zst" | "none";
@@ -56,12 +54,14 @@ export function bzip2Engine(): Bzip2Engine {
   return chosen;
 }
 
-export function decoder(format: Exclude<Format, "none">): Decoder {
+export async function decoder(format: Exclude<Format, "none">): Promise<Decoder> {
   if (format === "gz") return gunzip();
   if (format === "zst") return fromTransform(format, createZstdDecompress());
   if (format === "xz") return unxz();
   const engine = bzip2Engine();
   if (engine !== "unbzip2-stream") return fromProgram(engine);
+  // Libraries are loaded only when they are needed: together they cost more memory than a download.
+  const { default: unbzip2 } = await import("unbzip2-stream");
   const old = unbzip2();
   return fromTransform("bz2", old, new Readable().wrap(old));
 }
@@ -113,7 +113,8 @@ function gunzip(): Decoder {
 }
 
 /** liblzma as WebAssembly, behind the web streams that it is written for. */
-function unxz(): Decoder {
+async function unxz(): Promise<Decoder> {
+  const { default: xz } = await import("xz-decompress");
   const input = new TransformStream<Uint8Array, Uint8Array>();
   const decoded = new xz.XzReadableStream(input.readable as never) as unknown as NodeReadableStream;
   const output = Readable.fromWeb(decoded);

@@ -28,11 +28,12 @@ const agents = new Map<string, EnvHttpProxyAgent>();
 /** One agent per CA bundle and timeout: connections are reused, and HTTP(S)_PROXY and NO_PROXY are obeyed. */
 function agentFor({ caBundle, idleTimeoutMs }: HttpOptions): EnvHttpProxyAgent {
   const { http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY, no_proxy, NO_PROXY, SSL_CERT_FILE } = process.env;
-  const proxies = [http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY, no_proxy, NO_PROXY, SSL_CERT_FILE];
-  const key = JSON.stringify([caBundle, idleTimeoutMs, proxies]);
+  const proxies = [http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY, no_proxy, NO_PROXY];
+  const key = JSON.stringify([caBundle, idleTimeoutMs, SSL_CERT_FILE, proxies]);
   let agent = agents.get(key);
   if (agent === undefined) {
-    const tls = { ca: trustedCas(caBundle) };
+    const extra = extraCas(caBundle, SSL_CERT_FILE);
+    const tls = extra.length === 0 ? {} : { ca: [...getCACertificates("default"), ...extra] };
     agent = new EnvHttpProxyAgent({
       connect: { ...tls, timeout: Math.min(idleTimeoutMs, 15_000) },
       requestTls: tls,
@@ -46,28 +47,22 @@ function agentFor({ caBundle, idleTimeoutMs }: HttpOptions): EnvHttpProxyAgent {
   return agent;
 }
 
-/** Node's own CAs, those of SSL_CERT_FILE as other tools on the machine use it, and the configured bundle. */
-function trustedCas(caBundle: string | undefined): string[] {
-  const cas = getCACertificates("default");
-  const system = process.env.SSL_CERT_FILE;
-  if (system) {
-    try {
-      cas.push(readFileSync(system, "utf8"));
-    } catch {
-      // A stale SSL_CERT_FILE is not ours to judge; a server that needs it fails with a TLS error.
-    }
-  }
-  if (caBundle === undefined) return cas;
-  let pem: string;
+/** The configured bundle, and the one of SSL_CERT_FILE, which other tools on the machine trust too. */
+function extraCas(caBundle: string | undefined, system: string | undefined): string[] {
+  const extra: string[] = [];
   try {
-    pem = readFileSync(caBundle, "utf8");
+    if (system) extra.push(readFileSync(system, "utf8"));
+  } catch {
+    // A stale SSL_CERT_FILE is not ours to judge; a server that needs it fails with a TLS error.
+  }
+  if (caBundle === undefined) return extra;
+  try {
+    extra.push(readFileSync(caBundle, "utf8"));
   } catch (error) {
     throw new ArtifactError("file", `the CA bundle ${caBundle} cannot be read (${errorCode(error)})`);
   }
-  if (!pem.includes("-----BEGIN CERTIFICATE-----")) {
-    throw new ArtifactError("file", `the CA bundle ${caBundle} holds no PEM certificate`);
-  }
-  return [...cas, pem];
+  if (extra.at(-1)?.includes("-----BEGIN CERTIFICATE-----")) return extra;
+  throw new ArtifactError("file", `the CA bundle ${caBundle} holds no PEM certificate`);
 }
 
 /**

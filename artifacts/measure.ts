@@ -49,7 +49,7 @@ const defaultMaxBytes = 8 * 2 ** 30;
  */
 export async function measure(url: string, options: MeasureOptions = {}): Promise<Measured> {
   const { file, maxBytes = defaultMaxBytes } = options;
-  const sink = new HashingSink({ format: formatOf(url), file, maxBytes });
+  const sink = await HashingSink.open({ format: formatOf(url), file, maxBytes });
   try {
     const transferred = await transfer(url, sink, options);
     const validators = pickValidators(transferred);

@@ -4,6 +4,7 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { type Decoder, decoder, endsLikeBzip2, type Format, startsLike } from "./decompress.ts";
 import type { Sink } from "./download.ts";
 import { ArtifactError } from "./errors.ts";
+import { freeBuffers } from "./memory.ts";
 
 export interface HashingOptions {
   format: Format;
@@ -26,15 +27,20 @@ export interface Hashed {
 const bombRatio = 250;
 const bombFloor = 64 << 20;
 const fileBuffer = 4 << 20;
+const collectEvery = 16 << 20;
 
 /** Decodes, counts, hashes and stores a byte stream in one pass. */
 export class HashingSink implements Sink {
   private readonly options: HashingOptions;
   private pass: Pass;
 
-  constructor(options: HashingOptions) {
+  private constructor(options: HashingOptions, pass: Pass) {
     this.options = options;
-    this.pass = new Pass(options);
+    this.pass = pass;
+  }
+
+  static async open(options: HashingOptions): Promise<HashingSink> {
+    return new HashingSink(options, await openPass(options));
   }
 
   write(chunk: Buffer): Promise<void> | undefined {
@@ -43,7 +49,7 @@ export class HashingSink implements Sink {
 
   async restart(): Promise<void> {
     await this.pass.abandon();
-    this.pass = new Pass(this.options);
+    this.pass = await openPass(this.options);
   }
 
   /** Ends the stream; resolves once every byte is in the file. */
@@ -62,10 +68,15 @@ export class HashingSink implements Sink {
   }
 }
 
+async function openPass(options: HashingOptions): Promise<Pass> {
+  return new Pass(options, options.format === "none" ? undefined : await decoder(options.format));
+}
+
 class Pass {
   start = Buffer.alloc(0);
   private tail = Buffer.alloc(0);
   private sizeBytes = 0;
+  private sinceCollected = 0;
   private downloadBytes = 0;
   private failure: unknown;
   private readonly options: HashingOptions;
@@ -75,16 +86,16 @@ class Pass {
   private readonly file: WriteStream | undefined;
   private readonly decoded: Promise<void> | undefined;
 
-  constructor(options: HashingOptions) {
+  constructor(options: HashingOptions, decoder: Decoder | undefined) {
     this.options = options;
+    this.decoder = decoder;
     if (options.file !== undefined) {
       this.file = createWriteStream(options.file, { highWaterMark: fileBuffer, mode: 0o644 });
       this.file.on("error", (error) => this.fail(error));
     }
-    if (options.format === "none") return;
+    if (decoder === undefined) return;
     this.downloadHash = createHash("sha256");
-    this.decoder = decoder(options.format);
-    this.decoded = this.pump(this.decoder);
+    this.decoded = this.pump(decoder);
     this.decoded.catch((error: unknown) => this.fail(error));
   }
 
@@ -93,6 +104,7 @@ class Pass {
     if (this.downloadBytes === 0) this.checkStart(chunk);
     this.downloadBytes += chunk.length;
     if (this.decoder === undefined || this.downloadHash === undefined) return this.store(chunk);
+    this.countGarbage(chunk);
     this.downloadHash.update(chunk);
     this.tail = Buffer.concat([this.tail, chunk.subarray(-16)]).subarray(-16);
     return this.decoder.input.write(chunk) ? undefined : this.drained(this.decoder.input);
@@ -152,9 +164,17 @@ class Pass {
     if (this.failure !== undefined) throw this.failure;
     this.sizeBytes += chunk.length;
     this.checkSize();
+    this.countGarbage(chunk);
     this.hash.update(chunk);
     if (this.file === undefined || this.file.write(chunk)) return undefined;
     return this.drained(this.file);
+  }
+
+  private countGarbage(chunk: Buffer): void {
+    this.sinceCollected += chunk.length;
+    if (this.sinceCollected < collectEvery) return;
+    this.sinceCollected = 0;
+    freeBuffers();
   }
 
   private checkStart(chunk: Buffer): void {
