@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { Readable, Transform, Writable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from "node:zlib";
 import { ArtifactError } from "./errors.ts";
 
 export type Format = "bz2" | "gz" | "xz" | "zst" | "none";
@@ -55,8 +55,8 @@ export function bzip2Engine(): Bzip2Engine {
 }
 
 export async function decoder(format: Exclude<Format, "none">): Promise<Decoder> {
-  if (format === "gz") return gunzip();
-  if (format === "zst") return fromTransform(format, createZstdDecompress());
+  if (format === "gz") return fromZlib(format, createGunzip());
+  if (format === "zst") return fromZlib(format, createZstdDecompress());
   if (format === "xz") return unxz();
   const engine = bzip2Engine();
   if (engine !== "unbzip2-stream") return fromProgram(engine);
@@ -94,9 +94,8 @@ function fromTransform(format: Format, input: NodeJS.ReadWriteStream, output = i
   return { input, output, done, kill: () => output.destroy() };
 }
 
-/** zlib silently ignores what follows the last member, so the bytes that it consumed are counted. */
-function gunzip(): Decoder {
-  const stream = createGunzip();
+/** zlib silently ignores what follows the last member or frame, so the bytes that it consumed are counted. */
+function fromZlib(format: "gz" | "zst", stream: Gunzip | ZstdDecompress): Decoder {
   let written = 0;
   const counter = new Transform({
     transform(chunk: Buffer, _encoding, next) {
@@ -105,9 +104,9 @@ function gunzip(): Decoder {
     },
   });
   counter.pipe(stream);
-  const { done, output, kill } = fromTransform("gz", stream);
+  const { done, output, kill } = fromTransform(format, stream);
   const counted = done.then(() => {
-    if (stream.bytesWritten !== written) throw corrupt("gz", "there are bytes after its end");
+    if (stream.bytesWritten !== written) throw corrupt(format, "there are bytes after its end");
   });
   return { input: counter, output, done: counted, kill };
 }

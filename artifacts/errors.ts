@@ -83,16 +83,10 @@ const diskTrouble: Record<string, string> = {
 
 /** Names the folder and the remedy for an error of the cache's file system; anything else is passed through. */
 export function fromDiskError(error: unknown, folder: string): unknown {
-  if (error instanceof ArtifactError) return error;
   const code = errorCode(error);
-  const said = code === undefined ? undefined : diskTrouble[code];
-  if (said === undefined) return error;
+  if (error instanceof ArtifactError || code === undefined || !/^E(?!RR_)[A-Z0-9]+$/.test(code)) return error;
+  const said = diskTrouble[code] ?? (error as Error).message;
   const remedy = code === "ENOSPC" || code === "EDQUOT" ? "make room there" : "make it writable";
-  return new ArtifactError(
-    "disk",
-    `${said} (${code}) in ${folder}; ${remedy} or set FACECRAFT_CACHE to another folder`,
-    {
-      cause: error,
-    },
-  );
+  const message = `${said} (${code}) in ${folder}; ${remedy} or set FACECRAFT_CACHE to another folder`;
+  return new ArtifactError("disk", message, { cause: error });
 }

@@ -91,7 +91,7 @@ class Fetch {
       const source = redactUrl(url);
       const known = entry?.record.sources[source];
       // Another process confirmed it while we waited for the lock.
-      if (entry && known && entry.record.confirmedAtMs >= this.startedAtMs) return this.artifact(entry, source);
+      if (entry && known && entry.record.confirmedAtMs > this.startedAtMs) return this.artifact(entry, source);
       try {
         const served = await this.from(url, entry);
         if (this.failures.length > 0) this.warn(`it came from ${source}, because ${list(this.failures)}`);
