@@ -118,12 +118,13 @@ function planModels(config: Config, dockerfile: Dockerfile): Record<ModelName, P
 /**
  * The build args of one model. The Dockerfile's pin of the file as served belongs to its own URL and pin. Where the stack
  * replaces either, an uncompressed file is judged by the one pin, and of a compressed one the builder checks what comes
- * out of it, unless the stack gives the other pin too.
+ * out of it ("none"), unless the stack gives the other pin too. Never an empty value: the docker-build provider takes it
+ * for an unknown one, and skips the build on preview.
  */
 function modelArgs(name: ModelName, model: PlannedModel, override?: ModelOverride): [string, string][] {
   const { arg } = knownModels[name];
   const url = model.urls[0] as string;
-  const served = override?.downloadSha256 ?? (formatOf(url) === "none" ? model.sha256 : "");
+  const served = override?.downloadSha256 ?? (formatOf(url) === "none" ? model.sha256 : "none");
   return [
     [`${arg}_URL`, url],
     [`${arg}_SHA256`, model.sha256],

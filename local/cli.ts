@@ -22,7 +22,8 @@ async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
   const file = await renderConfig(stack, ports);
   const env = await localEnvironment();
   await ensureStack(stack, env);
-  return { args: ["--stack", stack, "--config-file", file, "--non-interactive"], env };
+  const plain = process.stdout.isTTY ? [] : ["--non-interactive", "--suppress-progress"];
+  return { args: ["--stack", stack, "--config-file", file, ...plain], env };
 }
 
 const commands: Record<string, () => Promise<number>> = {

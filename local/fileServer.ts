@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join, normalize, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 
@@ -49,4 +50,6 @@ const server = createServer(async (request, response) => {
   await pipeline(createReadStream(file, { start: first, end: last }), response).catch(() => {});
 });
 
-server.listen(Number(port), "127.0.0.1");
+server.listen(Number(port), "127.0.0.1", () => {
+  console.log((server.address() as AddressInfo).port);
+});

@@ -9,6 +9,9 @@ export const tools = resolve(process.env.FACECRAFT_TOOLS ?? join(root, ".tools")
 /** Programs that were downloaded or built, under their own names. */
 export const bin = join(tools, "bin");
 
+/** Programs that must not be on the PATH. */
+export const libexec = join(tools, "libexec");
+
 export const pulumiHome = join(tools, "pulumi-home");
 
 /** Data of the local services and stacks. */

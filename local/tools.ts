@@ -1,10 +1,10 @@
 import { existsSync, lstatSync, readFileSync, symlinkSync } from "node:fs";
-import { cp, mkdir } from "node:fs/promises";
+import { cp, link, mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { downloadTar, type GoBuild, goBuild, installScript, reachable, unpack } from "./acquire.ts";
 import { isExecutable, output, which } from "./exec.ts";
-import { bin, pulumiHome, tools } from "./paths.ts";
+import { bin, libexec, pulumiHome, tools } from "./paths.ts";
 import { goModuleVersion, packageVersion } from "./versions.ts";
 
 /** Where a tool comes from, in the order in which that is tried. */
@@ -93,22 +93,40 @@ const buildkitDownload = (program: string): Download => ({
   program: `bin/${program}`,
 });
 
-const pulumi = program(
-  "pulumi",
-  versions.pulumi,
-  "the engine",
-  {
-    tool: "pulumi",
-    main: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
-    program: "pulumi",
-    define: { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": `v${versions.pulumi}` },
+/** The CLI stands beside its hosts: what it finds elsewhere on the PATH it warns about, at every start. */
+const pulumi: Tool = {
+  name: "pulumi",
+  version: versions.pulumi,
+  use: "the engine",
+  find() {
+    const users = which("pulumi");
+    return users ? { path: users, origin: "yours" } : recorded(join(hosts, "pulumi"), cliOrigin());
   },
-  {
-    url: `https://get.pulumi.com/releases/sdk/pulumi-v${versions.pulumi}-${os}-${arch === "amd64" ? "x64" : arch}.tar.gz`,
-    program: "pulumi",
-    strip: 1,
+  async obtain() {
+    const platform = `${os}-${arch === "amd64" ? "x64" : arch}`;
+    const url = `https://get.pulumi.com/releases/sdk/pulumi-v${versions.pulumi}-${platform}.tar.gz`;
+    if (!archive && (await reachable(url)) && (await downloadTar(url, hosts, 1))) {
+      return;
+    }
+    if (!isExecutable(join(libexec, "pulumi"))) {
+      const define = { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": `v${versions.pulumi}` };
+      await goBuild(
+        { tool: "pulumi", main: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", program: "pulumi", define },
+        libexec,
+      );
+    }
+    if (archive) {
+      await unpackArchive(archive);
+    }
+    await mkdir(hosts, { recursive: true });
+    // A link, not a symbolic one: the CLI looks beside the file that it really is.
+    await link(join(libexec, "pulumi"), join(hosts, "pulumi"));
   },
-);
+};
+
+function cliOrigin(): Origin {
+  return existsSync(join(libexec, "pulumi")) ? "built from Go modules" : "download";
+}
 
 /** Programs that come with the official Pulumi CLI, but not from Go modules. */
 function pulumiHost(name: string, use: string, standIn: string): Tool {
@@ -119,12 +137,7 @@ function pulumiHost(name: string, use: string, standIn: string): Tool {
     use,
     find() {
       const users = archive ? undefined : which(name);
-      const downloaded = join(tools, "downloads", `pulumi-${versions.pulumi}`, name);
-      return (
-        (users ? { path: users, origin: "yours" as const } : undefined) ??
-        (archive ? undefined : recorded(downloaded, "download")) ??
-        recorded(path, originOf(path))
-      );
+      return users ? { path: users, origin: "yours" } : recorded(path, originOf(path));
     },
     async obtain() {
       if (archive) {
@@ -166,9 +179,9 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
         return;
       }
       // One build serves every home.
-      const built = join(bin, file);
+      const built = join(libexec, file);
       if (!isExecutable(built)) {
-        await goBuild(standIn, bin);
+        await goBuild(standIn, libexec);
       }
       await mkdir(dirname(path), { recursive: true });
       symlinkSync(built, path);

@@ -1,0 +1,236 @@
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { baseImages } from "../../local/base.ts";
+import { output } from "../../local/exec.ts";
+import { paths, root } from "../../local/paths.ts";
+import { localEnvironment } from "../../local/pulumi.ts";
+import { knownPorts, type Ports } from "../../local/services.ts";
+import { fillIn, localBuilder } from "../../local/stackConfig.ts";
+import { namedCaBundle } from "../../local/tls.ts";
+
+export interface Result {
+  code: number;
+  /** Standard output and error, as a person would see them. */
+  text: string;
+}
+
+/**
+ * A clone of this project with its own state, its own model files and its own repository in the local registry. It shares
+ * the builder, the registry and the wheel index that `make test` has brought up.
+ */
+export class Clone {
+  readonly folder: string;
+  readonly state: string;
+  readonly artifacts: string;
+  readonly repository: string;
+  readonly ports: Ports;
+  readonly stack: string;
+  umask = 0o022;
+  private server: { port: number; stop(): void } | undefined;
+  private env: NodeJS.ProcessEnv | undefined;
+
+  private constructor(folder: string, state: string, artifacts: string, ports: Ports, stack: string, name: string) {
+    this.folder = folder;
+    this.state = state;
+    this.artifacts = artifacts;
+    this.ports = ports;
+    this.stack = stack;
+    this.repository = `localhost:${ports.registry}/${name}/facecraft`;
+  }
+
+  static async make(stack: "local" | "local-gpu" = "local"): Promise<Clone> {
+    const ports = knownPorts();
+    if (!ports) {
+      throw new Error("The local services are not up; run the engine tests with `make test`.");
+    }
+    const top = mkdtempSync(join(tmpdir(), "facecraft-test-"));
+    const clone = new Clone(
+      join(top, "clone"),
+      join(top, "state"),
+      join(top, "artifacts"),
+      ports,
+      stack,
+      `test-${randomBytes(4).toString("hex")}`,
+    );
+    await checkout(clone.folder);
+    mkdirSync(clone.artifacts);
+    for (const file of ["shape_predictor_68_face_landmarks.dat.bz2", "codeformer.pth", "u2net_human_seg.onnx"]) {
+      cpSync(join(paths.artifacts, file), join(clone.artifacts, file));
+    }
+    clone.server = await serve(clone.artifacts);
+    clone.env = {
+      ...(await localEnvironment(clone.state)),
+      FACECRAFT_CACHE: join(top, "cache"),
+      FACECRAFT_ROOT: root,
+    };
+    clone.writeConfig();
+    await output("pulumi", ["stack", "select", "--create", stack], { cwd: clone.folder, env: clone.env });
+    return clone;
+  }
+
+  /** Another checkout of the same commit, with the same state, models and registry. */
+  async second(umask: number): Promise<Clone> {
+    const twin: Clone = Object.create(Clone.prototype, Object.getOwnPropertyDescriptors(this));
+    const folder = join(mkdtempSync(join(tmpdir(), "facecraft-test-")), "elsewhere");
+    await output("sh", ["-c", `umask ${umask.toString(8)} && git clone -q "$0" "$1"`, this.folder, folder]);
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+    Object.defineProperty(twin, "folder", { value: folder });
+    twin.umask = umask;
+    return twin;
+  }
+
+  get configFile(): string {
+    return join(this.state, "..", "config.yaml");
+  }
+
+  /** Writes the stack's config: the project's file with this clone's addresses, and lines that a test changes. */
+  writeConfig(change: (text: string) => string = (text) => text): void {
+    const values = {
+      registry: this.repository.replace(/\/facecraft$/, ""),
+      artifacts: `http://localhost:${this.server?.port}`,
+      wheels: `http://localhost:${this.ports.wheels}`,
+      builder: localBuilder,
+      caBundle: namedCaBundle() ?? "",
+      ...bases,
+    };
+    const file = `Pulumi.${this.stack}.yaml`;
+    writeFileSync(this.configFile, change(fillIn(readFileSync(join(root, file), "utf8"), values, file)));
+  }
+
+  pulumi(command: string, ...args: string[]): Promise<Result> {
+    const all = [
+      command,
+      "--stack",
+      this.stack,
+      "--config-file",
+      this.configFile,
+      "--non-interactive",
+      "--suppress-progress",
+    ];
+    const unattended = ["preview"].includes(command) ? [] : ["--yes", "--skip-preview"];
+    return run(["pulumi", ...all, ...unattended, ...args], this.folder, this.env ?? {}, this.umask);
+  }
+
+  up(...args: string[]): Promise<Result> {
+    return this.pulumi("up", "--refresh", ...args);
+  }
+
+  async outputs(): Promise<Outputs> {
+    const args = ["stack", "output", "--json", "--stack", this.stack];
+    return JSON.parse(await output("pulumi", args, { cwd: this.folder, env: this.env ?? {} }));
+  }
+
+  async resources(): Promise<{ type: string; outputs?: Record<string, unknown> }[]> {
+    const args = ["stack", "export", "--stack", this.stack];
+    const { deployment } = JSON.parse(await output("pulumi", args, { cwd: this.folder, env: this.env ?? {} }));
+    return deployment.resources ?? [];
+  }
+
+  /** Edits a file of the clone. */
+  edit(file: string, change: (text: string) => string): void {
+    const path = join(this.folder, file);
+    const before = readFileSync(path, "utf8");
+    const after = change(before);
+    if (after === before) {
+      throw new Error(`the test's edit of ${file} changes nothing`);
+    }
+    writeFileSync(path, after);
+  }
+
+  async commit(message: string): Promise<string> {
+    await git(this.folder, "commit", "-qam", message);
+    return (await git(this.folder, "rev-parse", "HEAD")).trim();
+  }
+
+  /** Tags of the repository, or none where it does not exist yet. */
+  async tags(): Promise<string[]> {
+    const { status, json } = await this.registry("GET", "tags/list");
+    return status === 200 ? ((json as { tags: string[] | null }).tags ?? []).sort() : [];
+  }
+
+  async registry(method: string, path: string): Promise<{ status: number; json: unknown; digest: string | undefined }> {
+    const ca = readFileSync(join(paths.tls, "ca.pem"));
+    const { request } = await import("node:https");
+    const name = this.repository.slice(this.repository.indexOf("/") + 1);
+    const accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
+    return new Promise((resolve, reject) => {
+      const url = `https://localhost:${this.ports.registry}/v2/${name}/${path}`;
+      const sent = request(url, { method, ca, headers: { accept } }, (response) => {
+        const parts: Buffer[] = [];
+        response.on("data", (part) => parts.push(part));
+        response.on("end", () => {
+          const text = Buffer.concat(parts).toString();
+          resolve({
+            status: response.statusCode ?? 0,
+            json: text.startsWith("{") ? JSON.parse(text) : text,
+            digest: response.headers["docker-content-digest"] as string | undefined,
+          });
+        });
+      });
+      sent.on("error", reject).end();
+    });
+  }
+
+  remove(): void {
+    this.server?.stop();
+    rmSync(join(this.state, ".."), { recursive: true, force: true });
+  }
+}
+
+/** The stack outputs that deploy stacks rely on. */
+export interface Outputs {
+  imageRef: string;
+  digest: string;
+  tags: string[];
+  variant: string;
+  version: string;
+  revision: string;
+  torchIndexUrl: string;
+  labels: Record<string, string>;
+  healthcheck: Record<string, unknown>;
+  models: Record<string, { file: string; url: string; sha256: string; sizeBytes: number }>;
+}
+
+const bases = await baseImages();
+
+/** What is in the working tree, committed in a repository of its own: a test changes it without touching ours. */
+async function checkout(folder: string): Promise<void> {
+  const listed = await output("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
+  for (const file of listed.split("\0").filter((file) => file !== "" && existsSync(join(root, file)))) {
+    cpSync(join(root, file), join(folder, file));
+  }
+  await git(folder, "init", "-q");
+  await git(folder, "add", "--all");
+  await git(folder, "commit", "-qm", "As it is");
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  writeFileSync(join(folder, ".git/info/exclude"), "node_modules\n");
+}
+
+function git(folder: string, ...args: string[]): Promise<string> {
+  return output("git", ["-c", "user.name=Test", "-c", "user.email=test@example.com", ...args], { cwd: folder });
+}
+
+async function serve(folder: string): Promise<{ port: number; stop(): void }> {
+  const child = spawn(process.execPath, [join(root, "local/fileServer.ts"), folder, "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const port = await new Promise<number>((resolve) => child.stdout.once("data", (line) => resolve(Number(line))));
+  return { port, stop: () => child.kill() };
+}
+
+export function run(command: string[], cwd: string, env: NodeJS.ProcessEnv, umask = 0o022): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("sh", ["-c", `umask ${umask.toString(8)}; exec "$@"`, "sh", ...command], { cwd, env });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (part) => {
+      text += part;
+    });
+    child.stderr.setEncoding("utf8").on("data", (part) => {
+      text += part;
+    });
+    child.on("error", reject).on("close", (code) => resolve({ code: code ?? -1, text }));
+  });
+}
