@@ -1,6 +1,6 @@
 import { rm, stat } from "node:fs/promises";
 import { Cache, type CacheEntry, defaultCacheDir } from "./cache.ts";
-import { ArtifactError, fromDiskError } from "./errors.ts";
+import { ArtifactError, type ArtifactErrorCode, fromDiskError } from "./errors.ts";
 import { pickValidators, type Validators } from "./http.ts";
 import { withLock } from "./lock.ts";
 import { briefly, type MeasureOptions, measure } from "./measure.ts";
@@ -69,6 +69,9 @@ function checked({ title, urls, sha256 }: ArtifactSpec): Sha256 {
   }
 }
 
+// A mirror that answers with other bytes is evidence against the pin; one that gives no bytes is none.
+const silent: ReadonlySet<ArtifactErrorCode> = new Set(["unreachable", "gone", "refused", "file"]);
+
 class Fetch {
   private readonly failures: ArtifactError[] = [];
   private readonly spec: ArtifactSpec;
@@ -104,9 +107,8 @@ class Fetch {
         if (error.code === "disk") break;
       }
     }
-    // A mirror that answers with other bytes is evidence against the pin; one that does not answer is none.
-    const silent = this.failures.every(({ code }) => code === "unreachable" || code === "gone");
-    if (entry === undefined || !silent) throw failure(this.spec.title, this.failures);
+    if (entry === undefined || this.failures.some(({ code }) => !silent.has(code)))
+      throw failure(this.spec.title, this.failures);
     this.warn(`the verified file in the cache is used, because ${list(this.failures)}`);
     return this.artifact(entry, Object.keys(entry.record.sources)[0] ?? redactUrl(this.spec.urls[0] ?? ""));
   }

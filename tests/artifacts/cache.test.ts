@@ -79,6 +79,7 @@ describe("with the file in the cache", () => {
     ["is down", undefined, "the connection was refused"],
     ["answers 503", 503, "503"],
     ["no longer has it", 404, "404"],
+    ["lets nobody in", 403, "403"],
   ])("an upstream that %s does not stop the release, but is told about", async (_how, status, cause) => {
     const { server, url, fetch, warnings, artifact } = await warm();
     if (status === undefined) await server.close();

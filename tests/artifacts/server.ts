@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, count: number) => void;
@@ -17,7 +18,10 @@ export interface TestServer {
 }
 
 /** A loopback server for the length of one test; `count` numbers the requests from 1. */
-export async function serve(handler: Handler): Promise<TestServer> {
+export async function serve(
+  handler: Handler,
+  on: { connect?: (request: IncomingMessage, socket: Duplex) => void } = {},
+): Promise<TestServer> {
   let current = handler;
   const requests: IncomingMessage[] = [];
   const server = createServer((request, response) => {
@@ -25,6 +29,7 @@ export async function serve(handler: Handler): Promise<TestServer> {
     response.on("error", () => {});
     current(request, response, requests.length);
   });
+  if (on.connect) server.on("connect", on.connect);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const close = () =>
     new Promise<void>((resolve) => {
