@@ -4,11 +4,13 @@ import { FacecraftImage } from "./components/facecraftImage.ts";
 import { ModelChecksum } from "./components/modelChecksum.ts";
 import { forEachModel } from "./components/models.ts";
 import { planRelease } from "./components/plan.ts";
+import { checkReachable } from "./components/preflight.ts";
 import { resolveSource } from "./components/source.ts";
 import { variants } from "./components/variants.ts";
 
 // What to build: the stack's config, the pins in the variant's Dockerfile, and the commit of the application.
 const config = readConfig();
+await checkReachable(config);
 const dockerfile = readDockerfile(variants[config.variant].dockerfile);
 const source = await resolveSource(config.source, dockerfile.ignoreFile);
 const plan = planRelease(config, dockerfile, source);

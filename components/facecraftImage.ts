@@ -77,7 +77,8 @@ export class FacecraftImage extends pulumi.ComponentResource {
       new command.local.Command(
         `${name}-published`,
         {
-          create: "node components/verify-published.ts",
+          // With the system's CAs, which are those that the builder has pushed with.
+          create: "node --use-system-ca components/verify-published.ts",
           environment: {
             EXPECTED: pulumi.jsonStringify(expectation),
             ...(username && password && { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: pulumi.secret(password) }),

@@ -8,16 +8,21 @@ import { join } from "node:path";
 export class Repository {
   readonly host: string;
   readonly path: string;
+  readonly #registry: string;
   readonly #credentials: Credentials | undefined;
   #authorization: string | undefined;
 
-  /** @param name a repository without a tag, as Docker writes it, for example docker.io/djok/facecraft */
-  constructor(name: string, credentials: Credentials | undefined = dockerLogin(registryOf(name))) {
+  /**
+   * @param name a repository without a tag, as Docker writes it, for example docker.io/djok/facecraft
+   * @param credentials default: the user's `docker login`, where the registry asks for one
+   */
+  constructor(name: string, credentials?: Credentials) {
     const registry = registryOf(name);
     this.host = registry === "docker.io" ? "registry-1.docker.io" : registry;
     const path = name.startsWith(`${registry}/`) ? name.slice(registry.length + 1) : name;
     this.path = registry === "docker.io" && !path.includes("/") ? `library/${path}` : path;
     this.#credentials = credentials;
+    this.#registry = registry;
   }
 
   /** Fetches a manifest by tag or digest, with the digest of the bytes that came. */
@@ -43,6 +48,21 @@ export class Repository {
     return body;
   }
 
+  /** @throws RegistryError when nobody answers; a certificate that is not trusted here, or a refusal, is an answer. */
+  async ping(): Promise<void> {
+    try {
+      await fetch(`https://${this.host}/v2/`, { method: "HEAD", signal: AbortSignal.timeout(10_000) });
+    } catch (error) {
+      const { code, message } = causeOf(error);
+      if (
+        code === undefined ||
+        /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/.test(code)
+      ) {
+        throw new RegistryError(`The registry ${this.host} cannot be reached: ${code ?? message}.`);
+      }
+    }
+  }
+
   async #get(path: string, accept: string): Promise<Buffer> {
     const url = `https://${this.host}/v2/${this.path}/${path}`;
     const request = () =>
@@ -66,7 +86,8 @@ export class Repository {
   }
 
   async #authorize(challenge: string): Promise<string | undefined> {
-    const basic = this.#credentials && `Basic ${btoa(`${this.#credentials.username}:${this.#credentials.password}`)}`;
+    const login = this.#credentials ?? dockerLogin(this.#registry);
+    const basic = login && `Basic ${btoa(`${login.username}:${login.password}`)}`;
     const parameters = Object.fromEntries(
       [...challenge.matchAll(/(\w+)="([^"]*)"/g)].map((match) => [match[1], match[2]]),
     );
@@ -120,6 +141,13 @@ const manifestTypes = [
 export function registryOf(repository: string): string {
   const first = repository.split("/")[0] ?? "";
   return repository.includes("/") && (/[.:]/.test(first) || first === "localhost") ? first : "docker.io";
+}
+
+/** What lies under the "fetch failed" of a client that tells nothing else. */
+function causeOf(error: unknown): { code?: string; message: string } {
+  const { cause = error } = error as { cause?: unknown };
+  const { code, message, errors } = cause as { code?: string; message?: string; errors?: Error[] };
+  return { ...(code && { code }), message: message || errors?.[0]?.message || code || String(cause) };
 }
 
 function digestOf(bytes: Buffer): string {

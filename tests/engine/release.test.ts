@@ -134,6 +134,7 @@ describe("a release", () => {
     expect(sentence).toContain(before.models.codeformer?.sha256);
     expect(up.text).not.toMatch(/^\s+at .*:\d+:\d+/m);
     expect(await clone.tags()).toEqual(tags);
+    expect(await clone.outputs()).toEqual(before);
 
     writeFileSync(file, original);
     const repaired = await clone.up();
@@ -154,6 +155,7 @@ describe("a release", () => {
     expect(sentence).toMatch(/u2net human seg/);
     expect(sentence).toContain("u2net_human_seg.onnx");
     expect(await clone.tags()).toEqual(tags);
+    expect(await clone.outputs()).toEqual(before);
 
     clone.writeConfig();
     expect((await clone.up()).code).toBe(0);

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Clone } from "./harness.ts";
+
+let clone: Clone;
+
+beforeAll(async () => {
+  clone = await Clone.make();
+});
+afterAll(() => clone?.remove());
+
+const pin = /sha256: (\w{63})\w/;
+
+/** A wrong line of config, and what a person reads about it: the key, the value, and what would be right. */
+const mistakes: [string, (config: string) => string, RegExp][] = [
+  [
+    "an unknown key",
+    (text) => `${text}\n  facecraft:varaint: cpu\n`,
+    /facecraft:varaint is not a config key; known are variant,/,
+  ],
+  [
+    "an unknown variant",
+    (text) => text.replace("variant: cpu", "variant: tpu"),
+    /facecraft:variant is "tpu"; it must be cpu or gpu/,
+  ],
+  [
+    "a pin with 63 digits",
+    (text) => text.replace(pin, "sha256: $1"),
+    /facecraft:models\.codeformer\.sha256 is "\w{63}"; it must be 64 .*63 characters.*CodeFormer/,
+  ],
+  [
+    "a registry that does not answer",
+    (text) => text.replace(/repository: .*/, "repository: localhost:2/facecraft"),
+    /facecraft:repository is "localhost:2\/facecraft"\. The registry localhost:2 cannot be reached: ECONNREFUSED/,
+  ],
+  [
+    "a builder that does not exist",
+    (text) => text.replace(/builder: .*/, "builder: nobody"),
+    /facecraft:builder is "nobody", but buildx has no such builder/,
+  ],
+  [
+    "a source that is not there",
+    (text) => text.replace("source: app", "source: nowhere"),
+    /facecraft:source is "nowhere"; it must be/,
+  ],
+  [
+    "a source that is no application",
+    (text) => text.replace("source: app", "source: docker"),
+    /facecraft:source is "docker", which has no requirements\.txt/,
+  ],
+  ["a value of another type", (text) => `${text}\n  facecraft:push: maybe\n`, /'push' must be of type 'boolean'/],
+];
+
+describe("a mistake in the config", () => {
+  test.each(mistakes)("%s is told in a sentence, before anything is built", async (_name, change, sentence) => {
+    clone.writeConfig(change);
+    const up = await clone.up();
+
+    expect(up.code).not.toBe(0);
+    expect(up.text).toMatch(sentence);
+    expect(up.text).not.toMatch(/^\s+at .*:\d+:\d+/m);
+    expect(up.text).not.toContain("docker-build:index:Image");
+    expect(await clone.tags()).toEqual([]);
+  });
+});
