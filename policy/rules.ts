@@ -1,0 +1,259 @@
+import { hasSecret } from "../artifacts/redact.ts";
+import { modelNames, models } from "../components/models.ts";
+import { registryOf } from "../components/registry.ts";
+import { variantNames, variants } from "../components/variants.ts";
+import { type ImageView, isRelease, secret, unknown, type Value, type VerifiedModel } from "./image.ts";
+import { looksSecret } from "./secrets.ts";
+
+/** What the rules need to know beside the image. */
+export interface Context {
+  /** The models that are verified before the image is built. */
+  verified: readonly VerifiedModel[];
+  /** Registries (`ghcr.io`) and parts of them (`docker.io/djok`) that a release may be pushed to. */
+  allowedRegistries: readonly string[];
+}
+
+export interface Rule {
+  name: string;
+  description: string;
+  /** Which images it judges: releases, or every image that is built. */
+  judges: "releases" | "builds";
+  /** Says what is wrong with an image, one sentence each that tells what to do. Values not known yet are let through. */
+  check(image: ImageView, context: Context): string[];
+}
+
+/** Where releases go unless the policy's config says otherwise; loopback is always allowed, because it leads nowhere. */
+export const defaultRegistries = ["docker.io/djok"];
+
+const label = (key: string) => `org.opencontainers.image.${key}`;
+const fixedLabels: Record<string, string> = {
+  source: "https://github.com/djok/facecraft",
+  licenses: "MIT",
+  title: "facecraft",
+  vendor: "OBVT Toolbox",
+};
+const freeLabels: Record<string, RegExp> = {
+  version: /^\d+\.\d+\.\d+/,
+  revision: /^([0-9a-f]{40}|unversioned-)/,
+  description: /\S/,
+  "base.name": /\S/,
+  "base.digest": /^sha256:[0-9a-f]{64}$/,
+};
+
+export const rules: readonly Rule[] = [
+  {
+    name: "no-latest-tag",
+    description: "No image is tagged latest: a tag that means something else tomorrow cannot be rolled back to.",
+    judges: "builds",
+    check: (image) =>
+      known(image.tags)
+        .filter((tag) => tagOf(tag) === "latest" || tagOf(tag) === "")
+        .map((tag) => `The tag ${tag} is, or means, :latest. Tag the image <version>-<variant>-<suffix> instead.`),
+  },
+  {
+    name: "immutable-tag",
+    description: "A release has a tag <version>-<variant>-<suffix>, which never comes to mean other bytes.",
+    judges: "releases",
+    check({ tags, labels, variant }) {
+      const version = labels[label("version")];
+      if (tags.some((tag) => typeof tag !== "string") || variant === undefined || typeof version !== "string") {
+        return [];
+      }
+      const stem = `${version.replace("+", "_")}-${variant}-`;
+      const isImmutable = (tag: string) =>
+        tagOf(tag).startsWith(stem) && /^[0-9a-f]{8,}$/.test(tagOf(tag).slice(stem.length));
+      const right = `none is ${stem}<at least 8 hex digits>. Add that tag, with the suffix of a random.RandomId`;
+      return known(tags).some(isImmutable)
+        ? []
+        : [`Of the tags ${known(tags).join(", ") || "(there are none)"}, ${right}.`];
+    },
+  },
+  {
+    name: "labels",
+    description: "A release says what it is: every OCI label, with the project's own values.",
+    judges: "releases",
+    check({ labels }) {
+      const wrong = Object.entries(fixedLabels)
+        .filter(([key, right]) => differs(labels[label(key)], (is) => is === right))
+        .map(([key, right]) => `The label ${label(key)} is ${shown(labels[label(key)])}; it must be "${right}".`);
+      const empty = Object.entries(freeLabels)
+        .filter(([key, right]) => differs(labels[label(key)], (is) => right.test(is)))
+        .map(([key, right]) => `The label ${label(key)} is ${shown(labels[label(key)])}; it must match ${right}.`);
+      return [...wrong, ...empty];
+    },
+  },
+  {
+    name: "pinned-models",
+    description: "Each model's URL and sha256 pin are build args, and the pin is 64 hex digits.",
+    judges: "builds",
+    check: ({ buildArgs }) =>
+      modelNames.flatMap((name) => {
+        const { arg, title } = models[name];
+        const url = buildArgs[`${arg}_URL`];
+        const pin = buildArgs[`${arg}_SHA256`];
+        return [
+          ...(differs(url, (is) => is !== "")
+            ? [`The build arg ${arg}_URL is ${shown(url)}; it must say where ${title} is.`]
+            : []),
+          ...(differs(pin, isSha256)
+            ? [
+                `The build arg ${arg}_SHA256 is ${shown(pin)}; it must be the pin of ${title}, 64 lower-case hex digits.`,
+              ]
+            : []),
+        ];
+      }),
+  },
+  {
+    name: "verified-models",
+    description: "The pins that an image is built with are those that ModelChecksum verified.",
+    judges: "builds",
+    check: ({ buildArgs }, { verified }) =>
+      modelNames.flatMap((name) => {
+        const { arg, title } = models[name];
+        const pin = buildArgs[`${arg}_SHA256`];
+        const model = verified.find((model) => model.name === name);
+        if (model === undefined) {
+          return [`Nothing verifies ${title}: the stack has no ModelChecksum "${name}" that the image depends on.`];
+        }
+        const agree = typeof pin !== "string" || typeof model.sha256 !== "string" || pin === model.sha256;
+        const both = `The build arg ${arg}_SHA256 is ${shown(pin)}, but ModelChecksum verified ${shown(model.sha256)}`;
+        return agree ? [] : [`${both}; give both the same pin of ${title}.`];
+      }),
+  },
+  {
+    name: "torch-index",
+    description: "torch comes from the index of the image's own variant.",
+    judges: "builds",
+    check({ buildArgs, variant, dockerfile }) {
+      if (variant === undefined) {
+        const known = variantNames.map((name) => variants[name].dockerfile).join(" and ");
+        return [`The image is built from "${dockerfile}", which is no variant's Dockerfile; those are ${known}.`];
+      }
+      const url = buildArgs.TORCH_INDEX_URL;
+      const { flavour } = variants[variant].torch;
+      const words = typeof url === "string" ? url.split(/[^a-z0-9]+/i) : [];
+      const right =
+        typeof url !== "string" ? url !== undefined : words.includes(flavour) && !words.some(isOther(flavour));
+      const wanted = `the ${variant} image needs an index of +${flavour} wheels, such as ${variants[variant].torch.index}`;
+      return right ? [] : [`The build arg TORCH_INDEX_URL is ${shown(url)}, but ${wanted}.`];
+    },
+  },
+  {
+    name: "pinned-base",
+    description: "A release stands on bases that are pinned by digest.",
+    judges: "releases",
+    check: ({ buildArgs, variant }) =>
+      Object.entries(variant ? variants[variant].bases : {}).flatMap(([key, arg]) =>
+        differs(buildArgs[arg], (is) => /@sha256:[0-9a-f]{64}$/.test(is))
+          ? [
+              `The base ${arg} is ${shown(buildArgs[arg])}, which has no digest. Pin it: ` +
+                `pulumi config set --path facecraft:baseImages.${key} <name>:<tag>@sha256:<digest>.`,
+            ]
+          : [],
+      ),
+  },
+  {
+    name: "no-secrets",
+    description: "Build args and labels hold no secrets: everyone who can pull the image can read them.",
+    judges: "builds",
+    check: ({ buildArgs, labels }) =>
+      [...describe("build arg", buildArgs), ...describe("label", labels)]
+        .filter(([, key, is]) => is === secret || (typeof is === "string" && (looksSecret(key, is) || hasSecret(is))))
+        .map(
+          ([kind, key]) =>
+            `The ${kind} ${key} holds a secret, which would be readable in the image. Pass it as a build secret.`,
+        ),
+  },
+  {
+    name: "kept-releases",
+    description: "What is pushed has retainOnDelete: a deploy stack may run it.",
+    judges: "releases",
+    check: ({ publishes, retainOnDelete }) =>
+      publishes && retainOnDelete === false
+        ? ["The image is pushed without retainOnDelete: destroying or replacing it would delete what others may run."]
+        : [],
+  },
+  {
+    name: "seen-by-previews",
+    description: "Nothing is set that makes previews skip the build.",
+    judges: "builds",
+    check: ({ blindFlags }) =>
+      blindFlags.map(
+        (flag) =>
+          `\`${flag}: true\` makes every preview skip the build. ` +
+          `Leave it out and export to the registry: exports: [{ raw: "type=registry,..." }].`,
+      ),
+  },
+  {
+    name: "allowed-registries",
+    description: "Images and build caches are pushed to allowed registries only.",
+    judges: "builds",
+    check: ({ tags, cacheRefs }, { allowedRegistries }) => {
+      const refused = known([...tags, ...cacheRefs]).filter((ref) => !isAllowed(ref, allowedRegistries));
+      return refused.map((ref) => `${ref} is not in an allowed registry; those are ${allowedRegistries.join(", ")}.`);
+    },
+  },
+];
+
+export interface Violation {
+  rule: string;
+  image: string;
+  message: string;
+}
+
+/** Applies every rule to an image. */
+export function judge(image: ImageView, context: Context): Violation[] {
+  return rules
+    .filter((rule) => applies(rule, image))
+    .flatMap((rule) => rule.check(image, context).map((message) => ({ rule: rule.name, image: image.name, message })));
+}
+
+export function applies(rule: Rule, image: ImageView): boolean {
+  return rule.judges === "builds" || isRelease(image);
+}
+
+function known(values: readonly Value[]): string[] {
+  return values.filter((value) => typeof value === "string");
+}
+
+/** Absent is wrong, unknown is not. */
+function differs(value: Value | undefined, right: (is: string) => boolean): boolean {
+  return value === undefined || (typeof value === "string" && !right(value));
+}
+
+function shown(value: Value | undefined): string {
+  return value === undefined
+    ? "not set"
+    : value === unknown
+      ? "not known yet"
+      : value === secret
+        ? "a secret"
+        : `"${value}"`;
+}
+
+function isSha256(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text);
+}
+
+function isOther(flavour: string): (word: string) => boolean {
+  return (word) => word !== flavour && (word === "cpu" || /^cu\d+$/.test(word) || /^rocm/.test(word));
+}
+
+function describe(kind: string, values: Readonly<Record<string, Value>>): [string, string, Value][] {
+  return Object.entries(values).map(([key, value]) => [kind, key, value]);
+}
+
+/** The tag of a reference; a colon before the last slash belongs to a port. */
+function tagOf(reference: string): string {
+  const name = reference.split("@")[0] ?? "";
+  return /:([^/:]+)$/.exec(name)?.[1] ?? "";
+}
+
+function isAllowed(reference: string, allowed: readonly string[]): boolean {
+  const registry = registryOf(reference);
+  if (/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(registry)) {
+    return true;
+  }
+  const full = reference.startsWith(`${registry}/`) ? reference : `${registry}/${reference}`;
+  return allowed.some((prefix) => full.startsWith(`${prefix.replace(/\/$/, "")}/`));
+}

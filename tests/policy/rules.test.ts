@@ -1,0 +1,148 @@
+import { describe, expect, test } from "vitest";
+import { models } from "../../components/models.ts";
+import { type Inputs, secret, unknown, viewImage } from "../../policy/image.ts";
+import { type Context, defaultRegistries, judge, rules } from "../../policy/rules.ts";
+
+const pin = "a".repeat(64);
+const digest = `sha256:${"b".repeat(64)}`;
+const label = (key: string) => `org.opencontainers.image.${key}`;
+
+const context: Context = {
+  verified: Object.keys(models).map((name) => ({ name, sha256: pin })),
+  allowedRegistries: defaultRegistries,
+};
+
+/** A release that every rule accepts; a test breaks it in one way. */
+const accepted = {
+  push: false,
+  dockerfile: { location: "docker/Dockerfile.cpu" },
+  buildArgs: {
+    PYTHON_IMAGE: `docker.io/library/python:3.11-slim@${digest}`,
+    TORCH_INDEX_URL: "https://download.pytorch.org/whl/cpu",
+    ...Object.fromEntries(
+      Object.values(models).flatMap(({ arg }) => [
+        [`${arg}_URL`, "https://example.org/model"],
+        [`${arg}_SHA256`, pin],
+      ]),
+    ),
+  } as Record<string, unknown>,
+  labels: {
+    [label("source")]: "https://github.com/djok/facecraft",
+    [label("version")]: "1.2.0",
+    [label("revision")]: "c".repeat(40),
+    [label("description")]: "Facecraft",
+    [label("licenses")]: "MIT",
+    [label("title")]: "facecraft",
+    [label("vendor")]: "OBVT Toolbox",
+    [label("base.name")]: "docker.io/library/python:3.11-slim",
+    [label("base.digest")]: digest,
+  } as Record<string, unknown>,
+  tags: ["docker.io/djok/facecraft:cpu", "docker.io/djok/facecraft:1.2.0-cpu-0a1b2c3d"] as unknown[],
+  exports: [{ raw: "type=registry,oci-mediatypes=true" }] as unknown[],
+};
+
+function broken(change: Inputs, options: { retainOnDelete?: boolean; context?: Context } = {}) {
+  const image = viewImage("release", { ...accepted, ...change }, options.retainOnDelete ?? true);
+  return judge(image, options.context ?? context).map(({ rule, message }) => `${rule}: ${message}`);
+}
+const args = (change: Inputs) => ({ buildArgs: { ...accepted.buildArgs, ...change } });
+const labels = (change: Inputs) => ({ labels: { ...accepted.labels, ...change } });
+
+test("a release as the program makes it breaks no rule", () => {
+  expect(broken({})).toEqual([]);
+});
+
+test("a suffix that a preview cannot know yet breaks no rule", () => {
+  expect(broken({ tags: ["docker.io/djok/facecraft:cpu", unknown] })).toEqual([]);
+  expect(broken({ tags: unknown })).toEqual([]);
+});
+
+test("an image without tags is not judged as a release", () => {
+  expect(broken({ tags: [], labels: {}, exports: [{ cacheonly: {} }] }, { retainOnDelete: false })).toEqual([]);
+});
+
+describe("each rule, broken once", () => {
+  const cases: [string, string[], RegExp][] = [
+    ["no-latest-tag", broken({ tags: [...accepted.tags, "docker.io/djok/facecraft:latest"] }), /:latest is, or means/],
+    ["no-latest-tag", broken({ tags: [...accepted.tags, "docker.io/djok/facecraft"] }), /or means, :latest/],
+    ["immutable-tag", broken({ tags: ["docker.io/djok/facecraft:cpu"] }), /none is 1\.2\.0-cpu-<at least 8 hex/],
+    [
+      "immutable-tag",
+      broken({ tags: ["docker.io/djok/facecraft:1.1.0-cpu-0a1b2c3d"] }),
+      /1\.1\.0-cpu-0a1b2c3d, none is/,
+    ],
+    ["labels", broken(labels({ [label("licenses")]: "GPL" })), /licenses is "GPL"; it must be "MIT"/],
+    ["labels", broken(labels({ [label("vendor")]: undefined })), /vendor is not set; it must be "OBVT Toolbox"/],
+    ["labels", broken(labels({ [label("revision")]: "main" })), /revision is "main"; it must match/],
+    ["labels", broken(labels({ [label("base.digest")]: "unpinned" })), /base.digest is "unpinned"/],
+    ["pinned-models", broken(args({ U2NET_URL: "" })), /U2NET_URL is ""; it must say where u2net human seg is/],
+    [
+      "torch-index",
+      broken(args({ TORCH_INDEX_URL: "https://download.pytorch.org/whl/cu118" })),
+      /needs an index of \+cpu/,
+    ],
+    ["torch-index", broken(args({ TORCH_INDEX_URL: undefined })), /TORCH_INDEX_URL is not set/],
+    ["torch-index", broken({ dockerfile: { location: "Dockerfile" } }), /which is no variant's Dockerfile/],
+    ["pinned-base", broken(args({ PYTHON_IMAGE: "python:3.11-slim" })), /set --path facecraft:baseImages\.python/],
+    ["no-secrets", broken(args({ DOWNLOAD_TOKEN: "x" })), /DOWNLOAD_TOKEN holds a secret/],
+    ["no-secrets", broken(args({ PIP_INDEX_URL: "https://me:pass@pypi.example.org/simple" })), /PIP_INDEX_URL holds/],
+    ["no-secrets", broken(args({ NOTE: `ghp_${"x".repeat(36)}` })), /NOTE holds a secret/],
+    ["no-secrets", broken(args({ NOTE: secret })), /NOTE holds a secret/],
+    ["no-secrets", broken(labels({ note: "-----BEGIN PRIVATE KEY-----" })), /label note holds a secret/],
+    ["kept-releases", broken({}, { retainOnDelete: false }), /pushed without retainOnDelete/],
+    ["seen-by-previews", broken({ push: true }), /`push: true` makes every preview skip/],
+    [
+      "allowed-registries",
+      broken({ cacheTo: [{ registry: { ref: "ghcr.io/x/cache:a" } }] }),
+      /ghcr\.io\/x\/cache:a is not/,
+    ],
+    [
+      "allowed-registries",
+      broken({ tags: [...accepted.tags, "djok/facecraft:cpu", "evil/x:cpu"] }),
+      /^.*evil\/x:cpu is not/,
+    ],
+    ["allowed-registries", broken({ tags: [...accepted.tags, "docker.io/djokovic/x:1"] }), /djokovic\/x:1 is not/],
+    [
+      "verified-models",
+      broken({}, { context: { ...context, verified: context.verified.slice(1) } }),
+      /no ModelChecksum "shapePredictor"/,
+    ],
+    [
+      "verified-models",
+      broken(args({ CODEFORMER_SHA256: "d".repeat(64) })),
+      /CODEFORMER_SHA256 is "d{64}", but ModelChecksum verified "a{64}"/,
+    ],
+  ];
+  test.each(cases)("%s", (rule, found, sentence) => {
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(sentence);
+    expect(found[0]).toMatch(new RegExp(`^${rule}: `));
+  });
+
+  test.each(["", "abc", "A".repeat(64), undefined])("pinned-models: the pin %o", (value) => {
+    const buildArgs = Object.fromEntries(
+      Object.entries({ ...accepted.buildArgs, U2NET_SHA256: value }).filter(([, item]) => item !== undefined),
+    );
+    expect(broken({ buildArgs })).toContainEqual(expect.stringMatching(/^pinned-models: .*U2NET_SHA256 is .*64 lower/));
+  });
+
+  test("every rule is among them", () => {
+    expect(new Set([...cases.map(([rule]) => rule), "pinned-models"])).toEqual(new Set(rules.map(({ name }) => name)));
+  });
+});
+
+test("a secret is never repeated", () => {
+  const value = `hf_${"S".repeat(34)}`;
+  expect(broken(args({ HF_TOKEN: value })).join()).not.toContain(value);
+});
+
+test("loopback is always an allowed registry", () => {
+  const tags = ["localhost:5000/facecraft:1.2.0-cpu-0a1b2c3d", "127.0.0.1:5000/facecraft:cpu"];
+  expect(broken({ tags })).toEqual([]);
+  expect(broken({ tags: [...tags, "localhost.example.org/facecraft:cpu"] })).toHaveLength(1);
+});
+
+test("the torch index of a mirror is known by its words", () => {
+  expect(broken(args({ TORCH_INDEX_URL: "https://mirror.example.org/pytorch-cpu/simple" }))).toEqual([]);
+  expect(broken(args({ TORCH_INDEX_URL: "https://mirror.example.org/cpu/whl/cu118" }))).toHaveLength(1);
+});
