@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream, type Stats } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir, uptime } from "node:os";
 import { join } from "node:path";
 import type { Validators } from "./http.ts";
@@ -143,9 +143,21 @@ function looksOf({ size, mtimeMs, ctimeMs }: Stats): Pick<CacheRecord, "sizeByte
   return { sizeBytes: size, mtimeMs, ctimeMs };
 }
 
-/** The sha256 of a file's bytes, in lower-case hex, in constant memory. */
+/** The sha256 of a file's bytes, in lower-case hex. Two buffers take turns: one is hashed while the other is filled. */
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  const file = await open(path);
+  try {
+    let [ready, next] = [Buffer.allocUnsafeSlow(1 << 20), Buffer.allocUnsafeSlow(1 << 20)];
+    let { bytesRead } = await file.read(ready);
+    while (bytesRead > 0) {
+      const reading = file.read(next);
+      hash.update(ready.subarray(0, bytesRead));
+      ({ bytesRead } = await reading);
+      [ready, next] = [next, ready];
+    }
+  } finally {
+    await file.close();
+  }
   return hash.digest("hex");
 }

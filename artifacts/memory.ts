@@ -5,12 +5,18 @@ type Collect = (options: { type: "minor" }) => void;
 
 let collect: Collect | undefined;
 
+const collectEvery = 16 << 20;
+let garbage = 0;
+
 /**
- * Frees the dead buffers of a transfer. Every read from a socket is a new buffer outside V8's heap, and V8 lets a
- * hundred MB of them pile up before it cleans. Collecting the young generation now and then takes a millisecond, and is
- * faster than letting memory grow.
+ * Counts the bytes of buffers that passed, and frees them now and then. Every read from a socket is a new buffer outside
+ * V8's heap, and V8 lets a hundred MB of dead ones pile up before it cleans. Collecting its young generation takes a
+ * millisecond, and is faster than letting memory grow.
  */
-export function freeBuffers(): void {
+export function countGarbage(bytes: number): void {
+  garbage += bytes;
+  if (garbage < collectEvery) return;
+  garbage = 0;
   if (collect === undefined) {
     setFlagsFromString("--expose-gc");
     collect = (runInNewContext("globalThis.gc") as Collect | undefined) ?? (() => {});

@@ -4,7 +4,7 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { type Decoder, decoder, endsLikeBzip2, type Format, startsLike } from "./decompress.ts";
 import type { Sink } from "./download.ts";
 import { ArtifactError } from "./errors.ts";
-import { freeBuffers } from "./memory.ts";
+import { countGarbage } from "./memory.ts";
 
 export interface HashingOptions {
   format: Format;
@@ -27,7 +27,7 @@ export interface Hashed {
 const bombRatio = 250;
 const bombFloor = 64 << 20;
 const fileBuffer = 4 << 20;
-const collectEvery = 16 << 20;
+const writeSize = 1 << 20;
 
 /** Decodes, counts, hashes and stores a byte stream in one pass. */
 export class HashingSink implements Sink {
@@ -76,7 +76,7 @@ class Pass {
   start = Buffer.alloc(0);
   private tail = Buffer.alloc(0);
   private sizeBytes = 0;
-  private sinceCollected = 0;
+  private corkedBytes = 0;
   private downloadBytes = 0;
   private failure: unknown;
   private readonly options: HashingOptions;
@@ -92,6 +92,7 @@ class Pass {
     if (options.file !== undefined) {
       this.file = createWriteStream(options.file, { highWaterMark: fileBuffer, mode: 0o644 });
       this.file.on("error", (error) => this.fail(error));
+      this.file.cork();
     }
     if (decoder === undefined) return;
     this.downloadHash = createHash("sha256");
@@ -104,7 +105,7 @@ class Pass {
     if (this.downloadBytes === 0) this.checkStart(chunk);
     this.downloadBytes += chunk.length;
     if (this.decoder === undefined || this.downloadHash === undefined) return this.store(chunk);
-    this.countGarbage(chunk);
+    countGarbage(chunk.length);
     this.downloadHash.update(chunk);
     this.tail = Buffer.concat([this.tail, chunk.subarray(-16)]).subarray(-16);
     return this.decoder.input.write(chunk) ? undefined : this.drained(this.decoder.input);
@@ -164,17 +165,22 @@ class Pass {
     if (this.failure !== undefined) throw this.failure;
     this.sizeBytes += chunk.length;
     this.checkSize();
-    this.countGarbage(chunk);
+    countGarbage(chunk.length);
     this.hash.update(chunk);
-    if (this.file === undefined || this.file.write(chunk)) return undefined;
-    return this.drained(this.file);
+    return this.file === undefined ? undefined : this.append(this.file, chunk);
   }
 
-  private countGarbage(chunk: Buffer): void {
-    this.sinceCollected += chunk.length;
-    if (this.sinceCollected < collectEvery) return;
-    this.sinceCollected = 0;
-    freeBuffers();
+  /** Hands the file pieces of a MiB: a write per chunk would wake another thread every time. */
+  private append(file: WriteStream, chunk: Buffer): Promise<void> | undefined {
+    const room = file.write(chunk);
+    this.corkedBytes += chunk.length;
+    if (room && this.corkedBytes < writeSize) return undefined;
+    this.corkedBytes = 0;
+    file.uncork();
+    file.cork();
+    if (room) return undefined;
+    file.uncork();
+    return this.drained(file).then(() => file.cork());
   }
 
   private checkStart(chunk: Buffer): void {

@@ -166,7 +166,7 @@ describe("the ARGs of a Dockerfile", () => {
           expect(now).toBe(was.replace(pattern, `$1${value}$2`));
         });
         expect(patchArgs(patched, { PIN: value })).toBe(patched);
-        expect(readArgs(patched.replaceAll("ARG OTHER=1", "")).get("PIN")).toBe(value);
+        expect(readArgs(patched).get("PIN")).toBe(value);
       }),
       { numRuns: 500 },
     );

@@ -1,0 +1,58 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+
+export interface Usage {
+  /** Seconds from start to end. */
+  wallS: number;
+  /** Processor seconds of the process and all that it started. */
+  cpuS: number;
+  /** Highest sum of resident memory of the process and all that it started, in MiB, by samples. */
+  peakMB: number;
+  stdout: string;
+}
+
+/** Runs a command to its end. @throws Error with what it said when it fails. */
+export async function run(command: string, args: readonly string[]): Promise<Usage> {
+  const timed = ["-c", 'TIMEFORMAT="%R %U %S"; time "$@"', "bash", command, ...args];
+  const child = spawn("bash", timed, { stdio: ["ignore", "pipe", "pipe"] });
+  let [stdout, stderr, peak] = ["", "", 0];
+  child.stdout.on("data", (text) => (stdout += text));
+  child.stderr.on("data", (text) => (stderr += text));
+  const timer = setInterval(() => {
+    peak = Math.max(peak, treeMemory(child.pid ?? 0));
+  }, 25);
+  const [code] = await once(child, "close");
+  clearInterval(timer);
+  const [, wall, user, system] = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? [];
+  if (code !== 0 || wall === undefined) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
+  return { wallS: Number(wall), cpuS: Number(user) + Number(system), peakMB: peak, stdout };
+}
+
+/** MiB of resident memory of a process and its descendants; 0 where there is no /proc. */
+function treeMemory(root: number): number {
+  const parents = new Map<number, number>();
+  const sizes = new Map<number, number>();
+  try {
+    for (const name of readdirSync("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+        const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        parents.set(Number(name), Number(fields[1]));
+        sizes.set(Number(name), (Number(fields[21]) * 4096) / 2 ** 20);
+      } catch {
+        // It ended meanwhile.
+      }
+    }
+  } catch {
+    return 0;
+  }
+  const inTree = (pid: number): boolean => pid === root || (parents.has(pid) && inTree(parents.get(pid) ?? 0));
+  return [...sizes].filter(([pid]) => pid > 1 && inTree(pid)).reduce((sum, [, size]) => sum + size, 0);
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+}
