@@ -48,7 +48,7 @@ function note(model: VerifiedModel): void {
 function plain(props: Inputs): Inputs {
   const copy = (of: unknown): unknown => {
     if (Array.isArray(of)) {
-      return of.map((_, index) => read(of as unknown as Inputs, String(index)));
+      return Array.from({ length: of.length }, (_, index) => read(of as unknown as Inputs, String(index)));
     }
     if (typeof of !== "object" || of === null) {
       return of;
