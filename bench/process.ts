@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 export interface Usage {
   /** Seconds from start to end. */
@@ -21,7 +21,7 @@ export async function run(command: string, args: readonly string[]): Promise<Usa
   child.stderr.on("data", (text) => (stderr += text));
   const timer = setInterval(() => {
     peak = Math.max(peak, treeMemory(child.pid ?? 0));
-  }, 25);
+  }, 50);
   const [code] = await once(child, "close");
   clearInterval(timer);
   const [, wall, user, system] = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? [];
@@ -29,27 +29,15 @@ export async function run(command: string, args: readonly string[]): Promise<Usa
   return { wallS: Number(wall), cpuS: Number(user) + Number(system), peakMB: peak, stdout };
 }
 
-/** MiB of resident memory of a process and its descendants; 0 where there is no /proc. */
-function treeMemory(root: number): number {
-  const parents = new Map<number, number>();
-  const sizes = new Map<number, number>();
+/** MiB of resident memory of a process and its descendants; 0 where there is no /proc. Reads only their own entries. */
+function treeMemory(pid: number): number {
   try {
-    for (const name of readdirSync("/proc")) {
-      if (!/^\d+$/.test(name)) continue;
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-        const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        parents.set(Number(name), Number(fields[1]));
-        sizes.set(Number(name), (Number(fields[21]) * 4096) / 2 ** 20);
-      } catch {
-        // It ended meanwhile.
-      }
-    }
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+    return (pages * 4096) / 2 ** 20 + children.reduce((sum, child) => sum + treeMemory(Number(child)), 0);
   } catch {
-    return 0;
+    return 0; // It ended meanwhile.
   }
-  const inTree = (pid: number): boolean => pid === root || (parents.has(pid) && inTree(parents.get(pid) ?? 0));
-  return [...sizes].filter(([pid]) => pid > 1 && inTree(pid)).reduce((sum, [, size]) => sum + size, 0);
 }
 
 export function median(values: readonly number[]): number {

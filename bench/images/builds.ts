@@ -1,0 +1,56 @@
+import { cpSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Repository } from "../../components/registry.ts";
+import { output } from "../../local/exec.ts";
+import { paths, root } from "../../local/paths.ts";
+import { namedCaBundle } from "../../local/tls.ts";
+import { toolPath } from "../../local/tools.ts";
+
+/** One way to write the Dockerfile, with a copy of the application that can be edited. */
+export class Style {
+  readonly app = mkdtempSync(join(tmpdir(), "facecraft-bench-"));
+  readonly name: string;
+  readonly repository: string;
+  readonly #dockerfile: string;
+  readonly #args: Record<string, string>;
+
+  constructor(name: string, dockerfile: string, repository: string, args: Record<string, string>) {
+    this.name = name;
+    this.#dockerfile = dockerfile;
+    this.repository = repository;
+    this.#args = args;
+    cpSync(join(root, "app"), this.app, { recursive: true });
+  }
+
+  /** Builds and pushes; returns the seconds that took. */
+  async build(tag: string, ...options: string[]): Promise<number> {
+    const started = performance.now();
+    const ca = namedCaBundle();
+    await output(
+      "buildctl",
+      [
+        ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
+        ...["--local", `context=${this.app}`, "--local", `dockerfile=${join(root, this.#dockerfile, "..")}`],
+        ...["--opt", `filename=${this.#dockerfile.replace(/.*\//, "")}`],
+        ...["--output", `type=image,name=${this.repository}:${tag},push=true,oci-mediatypes=true`],
+        ...(ca ? ["--secret", `id=ca_bundle,src=${ca}`] : []),
+        ...Object.entries(this.#args).flatMap(([name, value]) => ["--opt", `build-arg:${name}=${value}`]),
+        ...options,
+      ],
+      { env: { ...process.env, PATH: toolPath() } },
+    );
+    return (performance.now() - started) / 1000;
+  }
+
+  /** Bytes of the layers of `tag` that a registry or node does not have yet when it has `base`. */
+  async newBytes(tag: string, base: { repository: string; tag: string }): Promise<number> {
+    const [before, after] = await Promise.all([layersOf(base.repository, base.tag), layersOf(this.repository, tag)]);
+    return [...after].reduce((sum, [digest, size]) => sum + (before.has(digest) ? 0 : size), 0);
+  }
+}
+
+async function layersOf(repository: string, tag: string): Promise<Map<string, number>> {
+  const { manifest } = await new Repository(repository).manifest(tag);
+  return new Map((manifest.layers ?? []).map(({ digest, size }) => [digest, size]));
+}
