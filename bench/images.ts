@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { readImage } from "../images/image.ts";
 import { summarize } from "../images/summary.ts";
 import { baseImages } from "../local/base.ts";
-import { local, paths, root } from "../local/paths.ts";
+import { local, root } from "../local/paths.ts";
 import { knownPorts } from "../local/services.ts";
 import { Style } from "./images/builds.ts";
 
