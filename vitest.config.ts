@@ -4,6 +4,9 @@ const engine = ["tests/engine/**/*.test.ts", "tests/images/**/*.test.ts"];
 
 export default defineConfig({
   test: {
+    // Node runs the files as it runs the program: Pulumi stores functions of ModelChecksum, and a rewritten import() in them
+    // could not be stored.
+    experimental: { viteModuleRunner: false },
     projects: [
       {
         test: { name: "unit", include: ["tests/**/*.test.ts"], exclude: engine, testTimeout: 30_000 },

@@ -11,6 +11,7 @@ export class Repository {
   readonly #registry: string;
   readonly #credentials: Credentials | undefined;
   #authorization: string | undefined;
+  #local: Promise<string> | undefined;
 
   /**
    * @param name a repository without a tag, as Docker writes it, for example docker.io/djok/facecraft
@@ -63,8 +64,18 @@ export class Repository {
     }
   }
 
+  /** Fetches a blob of any size. The bytes are not checked: whoever reads them to their end can. */
+  async stream(digest: string): Promise<ReadableStream<Uint8Array>> {
+    const { body } = await this.#fetch(`blobs/${digest}`, "*/*");
+    return body as ReadableStream<Uint8Array>;
+  }
+
   async #get(path: string, accept: string): Promise<Buffer> {
-    const url = `https://${this.host}/v2/${this.path}/${path}`;
+    return Buffer.from(await (await this.#fetch(path, accept)).arrayBuffer());
+  }
+
+  async #fetch(path: string, accept: string): Promise<Response> {
+    const url = `${await this.#origin()}/v2/${this.path}/${path}`;
     const request = () =>
       fetch(url, { headers: { accept, ...(this.#authorization && { authorization: this.#authorization }) } }).catch(
         (error) => {
@@ -82,7 +93,24 @@ export class Repository {
         response.status === 401 || response.status === 403 ? `; log in with \`docker login ${this.host}\`` : "";
       throw new RegistryError(`${url} answered ${response.status} ${response.statusText}${hint}.`);
     }
-    return Buffer.from(await response.arrayBuffer());
+    return response;
+  }
+
+  /** Like Docker, plain HTTP for a registry on this machine that does not speak TLS, and for no other. */
+  async #origin(): Promise<string> {
+    const secure = `https://${this.host}`;
+    if (!/^(localhost|127\.0\.0\.1)(:|$)/.test(this.host)) {
+      return secure;
+    }
+    this.#local ??= fetch(`${secure}/v2/`, { method: "HEAD" }).then(
+      () => secure,
+      (error) =>
+        causeOf(error).code === "ERR_SSL_WRONG_VERSION_NUMBER" ||
+        /wrong version number|packet length/i.test(causeOf(error).message)
+          ? `http://${this.host}`
+          : secure,
+    );
+    return this.#local;
   }
 
   async #authorize(challenge: string): Promise<string | undefined> {

@@ -1,0 +1,187 @@
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+
+interface Registered {
+  type: string;
+  name: string;
+  inputs: Record<string, unknown>;
+}
+
+let runs = 0;
+const commit = "c".repeat(40);
+
+/** Runs the program as a preview of a stack with this config, and returns what it registers and what it exports. */
+async function runProgram(config: Record<string, unknown>) {
+  const registered: Registered[] = [];
+  await pulumi.runtime.setMocks(
+    {
+      newResource({ type, name, inputs }) {
+        registered.push({ type, name, inputs });
+        const computed: Record<string, object> = {
+          "docker-build:index:Image": { contextHash: "hash-of-context", digest: `sha256:${"d".repeat(64)}` },
+          "random:index/randomId:RandomId": { hex: "0badcafe" },
+          "pulumi-nodejs:dynamic/facecraft:ModelChecksum": { sizeBytes: 42, url: "https://mirror/model" },
+        };
+        return { id: `${name}-id`, state: { ...inputs, ...computed[type] } };
+      },
+      call: () => ({ stdout: `${commit}\nprefix app/\n`, stderr: "" }),
+    },
+    "facecraft",
+    "test",
+    true,
+  );
+  const values = Object.entries(config).map(([key, value]) => [
+    `facecraft:${key}`,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  pulumi.runtime.setAllConfig(Object.fromEntries(values));
+  // Each run is a program of its own.
+  const program = await import(`../index.ts?run=${++runs}`);
+  const outputs = await new Promise<Record<string, unknown>>((resolve) =>
+    pulumi.output({ ...program } as Record<string, pulumi.Input<unknown>>).apply((all) => resolve(all)),
+  );
+  // What is still on its way must arrive before the next run replaces the mocks.
+  await pulumi.runtime.disconnect(false);
+  const only = (type: string) => registered.filter((resource) => resource.type.includes(type));
+  const images = only("docker-build:index:Image");
+  return {
+    outputs,
+    proof: images.find(({ name }) => name === "facecraft-proof")?.inputs ?? {},
+    release: images.find(({ name }) => name === "facecraft-release")?.inputs ?? {},
+    keepers: only("RandomId")[0]?.inputs.keepers as Record<string, string>,
+    commands: only("command:local:Command"),
+    checksums: only("ModelChecksum"),
+    components: only("facecraft:index:FacecraftImage"),
+  };
+}
+
+const cpu = {
+  variant: "cpu",
+  version: "1.2.3",
+  source: "app",
+  repository: "docker.io/djok/facecraft",
+  baseImages: { python: `python:3.11-slim@sha256:${"b".repeat(64)}` },
+};
+
+describe("the program", () => {
+  test("gives the image every label of the contract", async () => {
+    const { release } = await runProgram(cpu);
+    const label = (key: string) => `org.opencontainers.image.${key}`;
+    expect(release.labels).toEqual({
+      [label("source")]: "https://github.com/djok/facecraft",
+      [label("version")]: "1.2.3",
+      [label("revision")]: commit,
+      [label("description")]: expect.stringContaining("CPU"),
+      [label("licenses")]: "MIT",
+      [label("title")]: "facecraft",
+      [label("vendor")]: "OBVT Toolbox",
+      [label("base.name")]: "python:3.11-slim",
+      [label("base.digest")]: `sha256:${"b".repeat(64)}`,
+    });
+  });
+
+  test.each([
+    ["cpu", "https://download.pytorch.org/whl/cpu", "docker/Dockerfile.cpu"],
+    ["gpu", "https://download.pytorch.org/whl/cu118", "docker/Dockerfile.gpu"],
+  ])("builds %s with its torch index and its pins", async (variant, index, dockerfile) => {
+    const { proof, release, outputs } = await runProgram({ ...cpu, variant });
+    for (const image of [proof, release]) {
+      expect(image.dockerfile).toEqual({ location: dockerfile });
+      expect(image.buildArgs).toMatchObject({
+        TORCH_INDEX_URL: index,
+        SHAPE_PREDICTOR_SHA256: "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+        CODEFORMER_SHA256: "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
+        U2NET_SHA256: "01eb6a29a5c4d8edb30b56adad9bb3a2a0535338e480724a213e0acfd2d1c73c",
+      });
+    }
+    expect(outputs.torchIndexUrl).toBe(index);
+  });
+
+  test("has a proof that a preview can build: nothing of it is unknown, empty, tagged or exported", async () => {
+    const compressed = { urls: ["https://mirror/model.dat.bz2"], sha256: "a".repeat(64) };
+    const { proof } = await runProgram({ ...cpu, models: { shapePredictor: compressed } });
+    expect(proof).toMatchObject({ target: "proof", push: false, buildOnPreview: true, exports: [{ cacheonly: {} }] });
+    expect(proof).not.toHaveProperty("tags");
+    expect(Object.entries(proof.buildArgs as object).filter(([, value]) => value === "")).toEqual([]);
+  });
+
+  test("pushes the release by an export, never by `push`, under a moving and an immutable tag", async () => {
+    const { release } = await runProgram(cpu);
+    expect(release).toMatchObject({
+      push: false,
+      buildOnPreview: false,
+      exports: [{ raw: expect.stringContaining("type=registry") }],
+      tags: ["docker.io/djok/facecraft:cpu", "docker.io/djok/facecraft:1.2.3-cpu-0badcafe"],
+    });
+    expect(JSON.stringify(release)).not.toContain(":latest");
+  });
+
+  test("hands everything over that a deploy stack relies on", async () => {
+    const { outputs } = await runProgram(cpu);
+    const digest = `sha256:${"d".repeat(64)}`;
+    expect(outputs).toMatchObject({
+      imageRef: `docker.io/djok/facecraft:1.2.3-cpu-0badcafe@${digest}`,
+      digest,
+      variant: "cpu",
+      version: "1.2.3",
+      revision: commit,
+      healthcheck: { path: "/ready", port: 8000, interval: "30s", timeout: "10s", startPeriod: "180s", retries: 3 },
+      models: {
+        codeformer: { file: "/app/models/codeformer/codeformer.pth", sizeBytes: 42, url: "https://mirror/model" },
+      },
+    });
+    expect(Object.keys(outputs.models as object)).toEqual(["shapePredictor", "codeformer", "u2net"]);
+  });
+
+  test("builds and proves only, when nothing is to be pushed", async () => {
+    const { release, outputs, commands } = await runProgram({ ...cpu, push: "false" });
+    expect(release.exports).toEqual([{ cacheonly: {} }]);
+    expect(commands).toEqual([]);
+    expect(outputs).toMatchObject({ imageRef: "", digest: "" });
+  });
+
+  test("passes credentials as secrets, and never into the environment of a build", async () => {
+    const registryAuth = { address: "docker.io", username: "djok", password: "hunter2" };
+    const { proof, release } = await runProgram({ ...cpu, registryAuth });
+    expect(JSON.stringify(proof.buildArgs)).not.toContain("hunter2");
+    expect(JSON.stringify(release.registries)).toContain("djok");
+  });
+
+  test("writes the build cache with a release only, and reads it always", async () => {
+    const { proof, release } = await runProgram({ ...cpu, cacheRepository: "docker.io/djok/cache" });
+    const ref = "docker.io/djok/cache:buildcache-cpu";
+    expect(proof.cacheFrom).toEqual([{ registry: { ref } }]);
+    expect(proof).not.toHaveProperty("cacheTo");
+    expect(release.cacheTo).toEqual([{ registry: { ref, mode: "max" } }]);
+  });
+});
+
+// An immutable tag must never come to mean other bytes: whatever changes the release changes the suffix's keepers.
+describe("the suffix of the immutable tag", () => {
+  test.each([
+    ["version", { version: "1.2.4" }],
+    ["repository's base image", { baseImages: { python: `python:3.11-slim@sha256:${"e".repeat(64)}` } }],
+    ["torch index", { torchIndexUrl: "https://mirror/whl/cpu" }],
+    ["package index", { pipIndexUrl: "https://mirror/simple" }],
+    ["pin of a model", { models: { u2net: { sha256: "f".repeat(64) } } }],
+    ["platforms", { platforms: ["linux/amd64"] }],
+    ["commit of a git source", { source: `https://github.com/djok/facecraft.git#${"1".repeat(40)}` }],
+    ["variant", { variant: "gpu", baseImages: {} }],
+  ])("changes with the %s", async (_what, change) => {
+    const before = await runProgram(cpu);
+    const after = await runProgram({ ...cpu, ...change });
+    expect(after.keepers).not.toEqual(before.keepers);
+  });
+
+  test("stays when nothing that the image is made of changes", async () => {
+    const before = await runProgram(cpu);
+    const after = await runProgram({ ...cpu, cacheRepository: "docker.io/djok/cache", push: "true" });
+    expect(after.keepers).toEqual(before.keepers);
+  });
+
+  test("takes every build arg and label into account", async () => {
+    const { keepers, release } = await runProgram(cpu);
+    expect(keepers).toMatchObject({ ...(release.buildArgs as object), ...(release.labels as object) });
+    expect(keepers.context).toBe("hash-of-context");
+  });
+});
