@@ -25,7 +25,7 @@ export function basesOf({ path, text, args }: BaseFile): Base[] {
   const values = readArgs(text);
   return args.map((arg) => {
     const [, repository, tag, digest] =
-      /^(.+?):([\w][\w.-]*)(?:@(sha256:[0-9a-f]{64}))?$/.exec(values.get(arg) ?? "") ?? [];
+      /^([^@]+?):([\w][\w.-]*)(?:@(sha256:[0-9a-f]{64}))?$/.exec(values.get(arg) ?? "") ?? [];
     if (repository === undefined || tag === undefined) {
       throw new Error(
         `ARG ${arg} in ${path} is "${values.get(arg) ?? ""}"; it must be repository:tag or repository:tag@digest.`,

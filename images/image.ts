@@ -39,7 +39,7 @@ const documents = /^usr\/share\/facecraft\/(?:[\w.-]+\.json|models\/[\w.-]+\.sha
 
 /** @param reference `repository:tag`, `repository@digest`, or both, as the stack's output `imageRef` has it */
 export async function readImage(reference: string): Promise<Image> {
-  const [, name = "", tag, digest] = /^(.+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference) ?? [];
+  const [, name = "", tag, digest] = /^([^@]+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference) ?? [];
   const repository = new Repository(name);
   const found = await onePlatform(repository, await repository.manifest(digest ?? tag ?? "latest"));
   const config = JSON.parse((await repository.blob(found.manifest.config?.digest ?? "")).toString()) as ImageConfig;
