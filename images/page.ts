@@ -45,7 +45,7 @@ ${table(
     layer.digest.slice(0, 19),
   ]),
 )}
-<h2>Files stored more than once</h2>
+<h2>Stored, but never seen</h2>
 ${wasted.length > 0 ? table(["Path", "#Times", "#Wasted"], wasted) : "<p>None.</p>"}
 <h2>Models</h2>
 ${table(
