@@ -24,5 +24,20 @@ down: ## Stops the local services
 destroy: ## Removes the stack and stops the local services; published images stay
 	@local/run destroy
 
+test: ## Passes every check: lint, types, unit tests, and the tests with the real engine and builder
+	@local/run test
+
+test-unit: ## Lint, types and the tests that need no service
+	@local/run test lint types unit
+
+test-engine: ## The tests with the real engine only
+	@local/run test engine
+
+lint: ## Checks style
+	@local/run test lint
+
+update-checksums: ## Downloads the models and patches their pins in both Dockerfiles (MODEL=codeformer for one, CHECK=1 to change nothing)
+	@local/run update-checksums
+
 doctor: ## Says what is installed, what stands in for what, and what to do about what is missing
 	@local/run doctor

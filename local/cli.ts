@@ -2,13 +2,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { doctor } from "./doctor.ts";
-import { output } from "./exec.ts";
+import { interactive, output } from "./exec.ts";
 import { local, paths, root } from "./paths.ts";
 import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
 import { Failure, say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi } from "./setup.ts";
 import { isLocal, renderConfig } from "./stackConfig.ts";
+import { runTests } from "./test.ts";
 
 const stack = process.env.STACK || "local";
 
@@ -49,11 +50,13 @@ const commands: Record<string, () => Promise<number>> = {
     return pulumi(["stack", "output", "--json", "--stack", stack], env);
   },
 
-  /** Only sets up: what `make test` does before the tests. */
+  /** Brings up all that the local stacks need, and nothing else. */
   async setup() {
     await setUp();
     return 0;
   },
+
+  test: () => runTests(process.argv.slice(3)),
 
   async down() {
     const running = runningServices().filter(({ pid }) => pid !== undefined);
@@ -78,6 +81,9 @@ const commands: Record<string, () => Promise<number>> = {
     }
     return code;
   },
+
+  /** Needs no tool but Node.js. */
+  "update-checksums": () => interactive(process.execPath, ["artifacts/update-checksums.ts"], { cwd: root }),
 
   async doctor() {
     return (await doctor()) ? 0 : 1;

@@ -175,8 +175,7 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
         return;
       }
       if (typeof standIn === "string") {
-        await installScript(path, standInScript(standIn));
-        return;
+        return installScript(path, standInScript(standIn));
       }
       // One build serves every home.
       const built = join(libexec, file);
@@ -205,6 +204,12 @@ function unpackArchive(from: string): Promise<void> {
 
 /** A stand-in is recognized by its first comment. */
 const standInMark = "# A stand-in of this project";
+
+/** Puts a stand-in for the plugin of an SDK into a Pulumi home. */
+export async function installStandIn(name: "command" | "random", into: string): Promise<void> {
+  const folder = `resource-${name}-v${packageVersion(`@pulumi/${name}`)}`;
+  await installScript(join(into, "plugins", folder, `pulumi-resource-${name}`), standInScript(`${name}.ts`));
+}
 
 // Clones may share the tools, so the script finds its code in the clone that runs it.
 function standInScript(name: string): string {
