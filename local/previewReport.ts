@@ -58,10 +58,11 @@ export async function previewWithoutBackend(stack: string, env: NodeJS.ProcessEn
   const work = await mkdtemp(join(tmpdir(), "facecraft-state-"));
   try {
     const config = join(work, `Pulumi.${stack}.yaml`);
-    await copyFile(join(root, `Pulumi.${stack}.yaml`), config);
-    await writeFile(config, withoutSecrets(await readFile(config, "utf8")));
+    await copyFile(join(root, "Pulumi.yaml"), join(work, "Pulumi.yaml"));
+    await writeFile(config, withoutSecrets(await readFile(join(root, `Pulumi.${stack}.yaml`), "utf8")));
     const own = { ...env, PULUMI_BACKEND_URL: `file://${work}`, PULUMI_CONFIG_PASSPHRASE: "" };
-    await output("pulumi", ["stack", "init", stack, "--config-file", config], { cwd: root, env: own });
+    // In the copy's folder, because a new stack writes to its config.
+    await output("pulumi", ["stack", "init", stack], { cwd: work, env: own });
     return await previewWithReport(stack, ["--stack", stack, "--config-file", config, "--non-interactive"], own);
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -164,11 +164,13 @@ function marked(of: unknown): unknown {
   return typeof of === "string" && unknownMarks.has(of) ? unknown : of;
 }
 
-/** Of a build's log, the end of the step that failed; without such a step, the end. */
+/** Of a build's log, the end of the step that failed. The provider does not always pass that on: then, of all of it. */
 function relevant(lines: readonly string[]): string[] {
   const failed = lines.findLast((line) => /^#\d+ ERROR/.test(line))?.split(" ")[0];
   const own = lines.filter((line) => failed === undefined || line.startsWith(`${failed} `));
-  return own.filter((line) => line !== "" && !/^#\d+ (\.\.\.|DONE|CACHED)/.test(line)).slice(-20);
+  const noise =
+    /^$|^#\d+ (\.\.\.|DONE|CACHED|\[internal\]|loading policies|[\d.]+ (checking policy|policy decision) for)/;
+  return own.filter((line) => !noise.test(line)).slice(-20);
 }
 
 function nameOf(urn: string): string {
