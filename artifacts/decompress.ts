@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { Readable, Transform, Writable } from "node:stream";
+import { PassThrough, Readable, Transform, Writable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from "node:zlib";
 import { ArtifactError } from "./errors.ts";
@@ -63,7 +63,8 @@ export async function decoder(format: Exclude<Format, "none">): Promise<Decoder>
   // Libraries are loaded only when they are needed: together they cost more memory than a download.
   const { default: unbzip2 } = await import("unbzip2-stream");
   const old = unbzip2();
-  return fromTransform("bz2", old, new Readable().wrap(old));
+  // Not Readable.wrap: it drops what is not yet read when a stream of the old kind closes.
+  return fromTransform("bz2", old, old.pipe(new PassThrough()));
 }
 
 /**
@@ -88,7 +89,10 @@ function fromTransform(format: Format, input: NodeJS.ReadWriteStream, output = i
     output.once("end", resolve);
     output.once("close", () => reject(corrupt(format, "stopped")));
     for (const stream of new Set([input, output])) {
-      stream.on("error", (error: Error) => reject(corrupt(format, error.message)));
+      stream.on("error", (error: Error) => {
+        reject(corrupt(format, error.message));
+        output.destroy();
+      });
     }
   });
   return { input, output, done, kill: () => output.destroy() };

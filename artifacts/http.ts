@@ -26,14 +26,16 @@ const longestWait = 5 * 60_000;
 const agents = new Map<string, EnvHttpProxyAgent>();
 
 /** One agent per CA bundle and timeout: connections are reused, and HTTP(S)_PROXY and NO_PROXY are obeyed. */
-function agentFor({ caBundle, idleTimeoutMs }: HttpOptions): EnvHttpProxyAgent {
+function agentFor({ caBundle, idleTimeoutMs }: HttpOptions, { protocol }: URL): EnvHttpProxyAgent {
   const { http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY, no_proxy, NO_PROXY, SSL_CERT_FILE } = process.env;
   const proxies = [http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY, no_proxy, NO_PROXY];
-  const key = JSON.stringify([caBundle, idleTimeoutMs, SSL_CERT_FILE, proxies]);
+  const key = JSON.stringify([protocol, caBundle, idleTimeoutMs, SSL_CERT_FILE, proxies]);
   let agent = agents.get(key);
   if (agent === undefined) {
     const extra = extraCas(caBundle, SSL_CERT_FILE);
-    const tls = extra.length === 0 ? {} : { ca: [...getCACertificates("default"), ...extra] };
+    // Reading the CAs takes longer than many a download, so not where no TLS is spoken.
+    const plain = protocol === "http:" && !proxies.some((proxy) => proxy?.startsWith("https:"));
+    const tls = plain || extra.length === 0 ? {} : { ca: [...getCACertificates("default"), ...extra] };
     agent = new EnvHttpProxyAgent({
       connect: { ...tls, timeout: Math.min(idleTimeoutMs, 15_000) },
       requestTls: tls,
@@ -70,13 +72,12 @@ function extraCas(caBundle: string | undefined, system: string | undefined): str
  * Resolves for 200, 206, 304 and 416; @throws ArtifactError for every other outcome.
  */
 export async function get(url: string, headers: Record<string, string>, options: HttpOptions): Promise<Response> {
-  const dispatcher = agentFor(options);
   let target = new URL(url);
   let authorization = takeCredentials(target);
   for (let hops = 0; ; hops++) {
     const sent = { "user-agent": "facecraft-images", "accept-encoding": "identity", ...headers };
     const response = await request(target, {
-      dispatcher,
+      dispatcher: agentFor(options, target),
       headers: authorization === undefined ? sent : { ...sent, authorization },
       signal: options.signal ?? null,
     }).catch((error: unknown) => {

@@ -5,7 +5,7 @@ type Collect = (options: { type: "minor" }) => void;
 
 let collect: Collect | undefined;
 
-const collectEvery = 16 << 20;
+const collectEvery = 8 << 20;
 let garbage = 0;
 
 /**

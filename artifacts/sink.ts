@@ -26,8 +26,8 @@ export interface Hashed {
 // A model compresses a few times at best. What grows more than this is a bomb, however much it may be allowed in total.
 const bombRatio = 250;
 const bombFloor = 64 << 20;
-const fileBuffer = 4 << 20;
-const writeSize = 1 << 20;
+const fileBuffer = 1 << 20;
+const writeSize = 1 << 19;
 
 /** Decodes, counts, hashes and stores a byte stream in one pass. */
 export class HashingSink implements Sink {

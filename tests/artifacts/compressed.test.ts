@@ -43,7 +43,7 @@ describe.each(decoders)("a .%s file decoded by %s", (format, engine) => {
     expect(readFileSync(artifact.path)).toEqual(body);
   });
 
-  test("continues in the middle of the stream after a reset", async () => {
+  test("continues in the middle of the stream after a broken connection", async () => {
     const { url, server } = await served(good);
     server.answer((request, response, count) => {
       if (count > 1) return staticFile(good, '"v1"')(request, response, count);

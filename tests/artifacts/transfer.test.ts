@@ -12,10 +12,18 @@ function once(rude: Handler, then: Handler): Handler {
   return (request, response, count) => (count === 1 ? rude : then)(request, response, count);
 }
 
-/** Sends `length` bytes of the file, then resets the connection. */
-function resetAfter(length: number, etag?: string): Handler {
+/** Sends `length` bytes of the file, then closes the connection. */
+function closeAfter(length: number, etag?: string): Handler {
   return (_request, response) => {
     response.writeHead(200, { "content-length": body.length, ...(etag ? { etag } : {}) });
+    response.write(body.subarray(0, length), () => response.socket?.destroySoon());
+  };
+}
+
+/** The same with a reset, which may also take what the client has not read yet. */
+function resetAfter(length: number, etag: string): Handler {
+  return (_request, response) => {
+    response.writeHead(200, { "content-length": body.length, etag });
     response.write(body.subarray(0, length), () => setTimeout(() => response.socket?.resetAndDestroy(), 20));
   };
 }
@@ -23,27 +31,35 @@ function resetAfter(length: number, etag?: string): Handler {
 describe("a connection that breaks", () => {
   test.each([1, 50, 99])("at %i %% is continued from there, with Range and If-Range", async (percent) => {
     const length = (body.length * percent) / 100;
-    const server = await serve(once(resetAfter(length, '"v1"'), staticFile(body, '"v1"')));
+    const server = await serve(once(closeAfter(length, '"v1"'), staticFile(body, '"v1"')));
     const { fetch } = trial();
     const artifact = await fetch(`${server.url}/m.pth`, body);
     expect(readFileSync(artifact.path)).toEqual(body);
     expect(server.requests[1]?.headers).toMatchObject({ range: `bytes=${length}-`, "if-range": '"v1"' });
   });
 
+  test.each([1, 50, 99])("by a reset at %i %% is continued from what had arrived", async (percent) => {
+    const length = (body.length * percent) / 100;
+    const server = await serve(once(resetAfter(length, '"v1"'), staticFile(body, '"v1"')));
+    expect(readFileSync((await trial().fetch(`${server.url}/m.pth`, body)).path)).toEqual(body);
+    const from = Number(/^bytes=(\d+)-$/.exec(server.requests[1]?.headers.range ?? "bytes=0-")?.[1]);
+    expect(from).toBeLessThanOrEqual(length);
+  });
+
   test("starts over when the server sent nothing that proves the version", async () => {
-    const server = await serve(once(resetAfter(200_000), staticFile(body)));
+    const server = await serve(once(closeAfter(200_000), staticFile(body)));
     await trial().fetch(`${server.url}/m.pth`, body);
     expect(server.requests[1]?.headers.range).toBeUndefined();
   });
 
   test("starts over when the version only has a weak ETag", async () => {
-    const server = await serve(once(resetAfter(200_000, 'W/"v1"'), staticFile(body, 'W/"v1"')));
+    const server = await serve(once(closeAfter(200_000, 'W/"v1"'), staticFile(body, 'W/"v1"')));
     await trial().fetch(`${server.url}/m.pth`, body);
     expect(server.requests[1]?.headers.range).toBeUndefined();
   });
 
   test("that breaks every time is given up with the cause", async () => {
-    const server = await serve(resetAfter(200_000, '"v1"'));
+    const server = await serve(closeAfter(200_000, '"v1"'));
     await trial().refuses(`${server.url}/m.pth`, body, /cannot be fetched: .*(reset|closed)/, { retries: 2 });
     expect(server.requests.length).toBe(3);
   });
@@ -59,13 +75,13 @@ describe("never splices two versions:", () => {
   test("a server that ignores Range is read from the start", async () => {
     const ignoring: Handler = (_request, response) =>
       response.writeHead(200, { etag: '"v1"', "content-length": body.length }).end(body);
-    const server = await serve(once(resetAfter(200_000, '"v1"'), ignoring));
+    const server = await serve(once(closeAfter(200_000, '"v1"'), ignoring));
     expect(readFileSync((await trial().fetch(`${server.url}/m.pth`, body)).path)).toEqual(body);
   });
 
   test("a 206 with another ETag is not appended, but the new version is fetched whole", async () => {
     const server = await serve((request, response, count) => {
-      if (count === 1) return resetAfter(200_000, '"v1"')(request, response, count);
+      if (count === 1) return closeAfter(200_000, '"v1"')(request, response, count);
       const start = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
       const head = { etag: '"v2"', "content-length": other.length - start };
       const range = { "content-range": `bytes ${start}-${other.length - 1}/${other.length}` };
@@ -79,7 +95,7 @@ describe("never splices two versions:", () => {
 
   test("a 206 of the wrong range is not appended", async () => {
     const server = await serve((request, response, count) => {
-      if (count === 1) return resetAfter(200_000, '"v1"')(request, response, count);
+      if (count === 1) return closeAfter(200_000, '"v1"')(request, response, count);
       if (!request.headers.range) return staticFile(body, '"v1"')(request, response, count);
       const range = { "content-range": `bytes 100-${body.length - 1}/${body.length}`, etag: '"v1"' };
       response.writeHead(206, { ...range, "content-length": body.length - 100 }).end(body.subarray(100));
@@ -88,7 +104,7 @@ describe("never splices two versions:", () => {
   });
 
   test("If-Range that no longer holds brings the new version whole", async () => {
-    const server = await serve(once(resetAfter(200_000, '"v1"'), staticFile(other, '"v2"')));
+    const server = await serve(once(closeAfter(200_000, '"v1"'), staticFile(other, '"v2"')));
     expect(readFileSync((await trial().fetch(`${server.url}/m.pth`, other)).path)).toEqual(other);
   });
 });
