@@ -37,11 +37,24 @@ export interface StoredFile {
 
 const documents = /^usr\/share\/facecraft\/(?:[\w.-]+\.json|models\/[\w.-]+\.sha256)$/;
 
+/** The parts of `repository:tag@digest`; a tag or a digest must be there, because nothing is called latest here. */
+export function splitReference(reference: string): {
+  name: string;
+  tag: string | undefined;
+  digest: string | undefined;
+} {
+  const [, name, tag, digest] = /^([^@]+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference) ?? [];
+  if (name === undefined || (tag === undefined && digest === undefined)) {
+    throw new Error(`"${reference}" names no image; it must be repository:tag, repository@sha256:..., or both.`);
+  }
+  return { name, tag, digest };
+}
+
 /** @param reference `repository:tag`, `repository@digest`, or both, as the stack's output `imageRef` has it */
 export async function readImage(reference: string): Promise<Image> {
-  const [, name = "", tag, digest] = /^([^@]+?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference) ?? [];
+  const { name, tag, digest } = splitReference(reference);
   const repository = new Repository(name);
-  const found = await onePlatform(repository, await repository.manifest(digest ?? tag ?? "latest"));
+  const found = await onePlatform(repository, await repository.manifest(digest ?? tag ?? ""));
   const config = JSON.parse((await repository.blob(found.manifest.config?.digest ?? "")).toString()) as ImageConfig;
   const steps = (config.history ?? []).filter((step) => !step.empty_layer);
   const kept = new Map<string, string>();
@@ -68,14 +81,14 @@ export async function readImage(reference: string): Promise<Image> {
   };
 }
 
-async function onePlatform(repository: Repository, found: { digest: string; manifest: Manifest }) {
+export async function onePlatform(repository: Repository, found: { digest: string; manifest: Manifest }) {
   const all = found.manifest.manifests;
   if (!all) return found;
   const here = all.find(({ platform }) => platform?.os === "linux" && platform.architecture === "amd64") ?? all[0];
   return repository.manifest(here?.digest ?? "");
 }
 
-async function readLayer(
+export async function readLayer(
   stream: ReadableStream<Uint8Array>,
   { digest, mediaType }: { digest: string; mediaType: string },
   kept: Map<string, string>,
