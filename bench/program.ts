@@ -7,7 +7,8 @@ import { output } from "../local/exec.ts";
 import { root } from "../local/paths.ts";
 import { localEnvironment } from "../local/pulumi.ts";
 import { localBuilder } from "../local/stackConfig.ts";
-import { Clone, run } from "../tests/engine/harness.ts";
+import { Clone } from "../tests/engine/harness.ts";
+import { run } from "../tests/run.ts";
 
 const rounds = Number(process.env.ROUNDS ?? 7);
 const target = 1.3;

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { interactive, output } from "./exec.ts";
-import { paths, root } from "./paths.ts";
+import { paths, root, tools } from "./paths.ts";
 import { certificate } from "./tls.ts";
 import { home, toolPath } from "./tools.ts";
 
@@ -28,7 +29,13 @@ export async function localEnvironment(state: string = paths.state): Promise<Nod
 
 /** What any stack needs to find the tools that were brought up here. */
 export function toolEnvironment(): Record<string, string> {
-  return { PATH: toolPath(), PULUMI_SKIP_UPDATE_CHECK: "true", FACECRAFT_ROOT: root };
+  return {
+    PATH: toolPath(),
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    FACECRAFT_ROOT: root,
+    // Several Node.js processes load the same SDK in every update.
+    NODE_COMPILE_CACHE: join(tools, "node-compile-cache"),
+  };
 }
 
 /** Runs the engine on this terminal and returns its exit code. */

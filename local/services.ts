@@ -88,18 +88,26 @@ const services: Service[] = [
   },
 ];
 
-/** Starts every service that does not run yet, and waits until it answers. */
-export async function startServices(): Promise<Ports> {
+/**
+ * Chooses the ports of this machine's stacks, the same ones each time.
+ *
+ * @throws Failure when one of them cannot be had, so that nobody waits for a download first
+ */
+export async function reservePorts(): Promise<Ports> {
   await mkdir(paths.run, { recursive: true });
-  await mkdir(paths.artifacts, { recursive: true });
-  await mkdir(paths.wheels, { recursive: true });
   const ports = await choosePorts();
-  const missing = services.filter((service) => runningPid(service.name) === undefined);
-  for (const service of missing) {
+  for (const service of services.filter(({ name }) => runningPid(name) === undefined)) {
     await refuseTakenPort(service, ports);
   }
-  await Promise.all(missing.map((service) => start(service, ports)));
   return ports;
+}
+
+/** Starts every service that does not run yet, and waits until it answers. */
+export async function startServices(ports: Ports): Promise<void> {
+  await mkdir(paths.artifacts, { recursive: true });
+  await mkdir(paths.wheels, { recursive: true });
+  const missing = services.filter(({ name }) => runningPid(name) === undefined);
+  await Promise.all(missing.map((service) => start(service, ports)));
 }
 
 /** Stops what runs, each by the id that was written down when it was started. */
@@ -140,6 +148,11 @@ async function choosePorts(): Promise<Ports> {
       throw new Failure(`FACECRAFT_${name.toUpperCase()}_PORT is "${asked}"; it must be a port from 1 to 65535.`);
     }
     ports[name] = asked ? Number(asked) : (before[name] ?? (await freePort()));
+    if (before[name] !== undefined && before[name] !== ports[name] && runningPid(name) !== undefined) {
+      throw new Failure(
+        `FACECRAFT_${name.toUpperCase()}_PORT is ${asked}, but the local ${name} service runs on port ${before[name]}. Run \`make down\` first.`,
+      );
+    }
   }
   writeFileSync(join(local, "ports.json"), `${JSON.stringify(ports)}\n`);
   return ports;

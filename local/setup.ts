@@ -7,7 +7,7 @@ import { makeArtifacts } from "./artifacts.ts";
 import { prepareBase, publishBase } from "./base.ts";
 import { output } from "./exec.ts";
 import { paths, root, tools } from "./paths.ts";
-import { type Ports, startServices } from "./services.ts";
+import { type Ports, reservePorts, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { certificate } from "./tls.ts";
 import { obtainAll, pulumiTools, serviceTools } from "./tools.ts";
@@ -17,12 +17,13 @@ export async function setUp(): Promise<Ports> {
   await mkdir(tools, { recursive: true });
   // Clones may share the tools, and two of them may start at once.
   return withLock(`setup ${tools}`, async () => {
+    const ports = await reservePorts();
     await certificate();
     const artifacts = Promise.all([prepareBase(), makeArtifacts(), makeWheels()]);
     artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
     await obtainAll(serviceTools);
     await artifacts;
-    const ports = await startServices();
+    await startServices(ports);
     await Promise.all([registerBuilder(), publishBase(ports), obtainAll(pulumiTools)]);
     await dropGoCaches();
     return ports;

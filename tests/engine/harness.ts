@@ -10,12 +10,7 @@ import { localEnvironment } from "../../local/pulumi.ts";
 import { knownPorts, type Ports } from "../../local/services.ts";
 import { fillIn, localBuilder } from "../../local/stackConfig.ts";
 import { namedCaBundle } from "../../local/tls.ts";
-
-export interface Result {
-  code: number;
-  /** Standard output and error, as a person would see them. */
-  text: string;
-}
+import { type Result, run } from "../run.ts";
 
 /**
  * A clone of this project with its own state, its own model files and its own repository in the local registry. It shares
@@ -219,18 +214,4 @@ async function serve(folder: string): Promise<{ port: number; stop(): void }> {
   });
   const port = await new Promise<number>((resolve) => child.stdout.once("data", (line) => resolve(Number(line))));
   return { port, stop: () => child.kill() };
-}
-
-export function run(command: string[], cwd: string, env: NodeJS.ProcessEnv, umask = 0o022): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("sh", ["-c", `umask ${umask.toString(8)}; exec "$@"`, "sh", ...command], { cwd, env });
-    let text = "";
-    child.stdout.setEncoding("utf8").on("data", (part) => {
-      text += part;
-    });
-    child.stderr.setEncoding("utf8").on("data", (part) => {
-      text += part;
-    });
-    child.on("error", reject).on("close", (code) => resolve({ code: code ?? -1, text }));
-  });
 }

@@ -6,7 +6,7 @@ import { output } from "../../local/exec.ts";
 import { root } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { home, installStandIn, pulumiTools } from "../../local/tools.ts";
-import { run } from "./harness.ts";
+import { run } from "../run.ts";
 
 /** A program that uses the plugins as this project does. */
 const program = `
