@@ -6,7 +6,8 @@ import { output } from "../../local/exec.ts";
 import { paths } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import type { Report } from "../../preview/report.ts";
-import { Clone, type Outputs, type Result, run } from "./harness.ts";
+import { type Result, run } from "../run.ts";
+import { Clone, type Outputs } from "./harness.ts";
 
 process.env.PULUMI_DEBUG_COMMANDS = "true"; // the engine's --event-log
 
