@@ -36,6 +36,12 @@ interface Row {
 
 const runs = Number(process.env.BENCH_RUNS || 3);
 const work = mkdtempSync(join(tmpdir(), "facecraft-bench-"));
+const { bavail, bsize } = statfsSync(work);
+if (bavail * bsize < 2e9) {
+  rmSync(work, { recursive: true });
+  console.error(`${tmpdir()} has less than 2 GB left; make room there, or set TMPDIR to another folder.`);
+  process.exit(1);
+}
 const server = spawn(process.execPath, [join(import.meta.dirname, "modelServer.ts")], {
   stdio: ["ignore", "pipe", "inherit"],
 });
@@ -137,7 +143,6 @@ const [small, codeformer, u2net] = [
   await raw("CodeFormer", 376_637_898),
   await raw("u2net", 175_997_641),
 ];
-const { bavail, bsize } = statfsSync(work);
 const large = process.env.BENCH_LARGE !== "0" && bavail * bsize > 4e9 ? await raw("2 GB", 2e9) : undefined;
 
 const rows: Row[] = [];
