@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { isConfigSecret } from "@pulumi/pulumi/runtime/config.js";
+import { hasSecret } from "../artifacts/redact.ts";
 import { models as knownModels, type ModelName, modelNames } from "./models.ts";
 import { type Variant, variantNames, variants } from "./variants.ts";
 
@@ -50,7 +52,8 @@ export class ConfigError extends pulumi.RunError {
 export function readConfig(): Config {
   const prefix = "facecraft:";
   const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(prefix));
-  return parseConfig(Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])));
+  const secret = (key: string) => isConfigSecret(`${prefix}${key}`);
+  return parseConfig(Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])), secret);
 }
 
 const keys = [
@@ -78,9 +81,10 @@ export function isGitUrl(source: string): boolean {
  * Parses a stack's config, the values of the namespace `facecraft` as Pulumi hands them over (strings, JSON for what is
  * structured), keyed without the namespace.
  *
+ * @param isSecret whether the stack keeps a key encrypted
  * @throws ConfigError that lists every problem: the key, the value and what would be right.
  */
-export function parseConfig(raw: Readonly<Record<string, string>>): Config {
+export function parseConfig(raw: Readonly<Record<string, string>>, isSecret = (_key: string) => false): Config {
   const problems: string[] = [];
   const wrong = (key: string, value: unknown, right: string) => {
     const shown = typeof value === "string" ? `"${value}"` : JSON.stringify(value);
@@ -198,6 +202,19 @@ export function parseConfig(raw: Readonly<Record<string, string>>): Config {
       }
     }
     registryAuth = { address, username, password } as RegistryAuth;
+  }
+
+  // Pulumi copies what is not secret, in plain text, into every state file.
+  const keepSecret = (key: string, what: string) => {
+    if (!isSecret(key)) {
+      problems.push(`facecraft:${key} holds ${what} in plain text; set it with \`pulumi config set --secret\`.`);
+    }
+  };
+  if (registryAuth?.password) {
+    keepSecret("registryAuth", "a password");
+  }
+  if (Object.values(models).some((model) => model.urls?.some(hasSecret))) {
+    keepSecret("models", "a URL with a credential");
   }
 
   const platforms = parseJson(text("platforms") || "[]");

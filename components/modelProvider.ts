@@ -1,6 +1,4 @@
-import { fetchArtifact } from "../artifacts/fetch.ts";
 import { sha256Fault, urlFault } from "../artifacts/pins.ts";
-import { probe } from "../artifacts/probe.ts";
 
 /** What a ModelChecksum is told. */
 export interface Inputs {
@@ -84,6 +82,7 @@ export async function read(id: string, state: State): Promise<{ id: string; prop
   const { title, urls, sha256, url, etag, lastModified, caBundle } = state;
   const validators = { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) };
   const options = caBundle ? { caBundle } : {};
+  const { probe } = await import("../artifacts/probe.ts");
   try {
     const found = await probe({ title, urls, sha256, url, validators }, options);
     if (found.unreachable !== undefined) {
@@ -100,7 +99,9 @@ export async function read(id: string, state: State): Promise<{ id: string; prop
   }
 }
 
+// Loaded when something is to be fetched: most updates only compare inputs.
 async function verify(inputs: Inputs): Promise<State> {
+  const { fetchArtifact } = await import("../artifacts/fetch.ts");
   const { title, urls, sha256, file, caBundle } = inputs;
   const {
     downloadSha256 = "",

@@ -76,6 +76,10 @@ const services: Service[] = [
           "[worker.oci]",
           // Build steps reach the artifact server and the wheel index, which listen on loopback only.
           'networkMode = "host"',
+          // Each change of the Python packages leaves more than a gigabyte behind.
+          'maxUsedSpace = "20GB"',
+          'reservedSpace = "5GB"',
+          'minFreeSpace = "5GB"',
           `[registry."localhost:${ports.registry}"]`,
           // Without `http = false`, BuildKit speaks plain HTTP to localhost.
           "http = false",

@@ -69,6 +69,16 @@ describe("the config of a stack", () => {
     expect(problems({ registryAuth: auth }).join()).not.toContain("hunter2");
   });
 
+  test.each([
+    ["registryAuth", { registryAuth: '{"address":"docker.io","username":"u","password":"hunter2"}' }, "a password"],
+    ["models", { models: '{"u2net":{"urls":["https://u:hunter2@mirror/u2net.onnx"]}}' }, "a URL with a credential"],
+  ])("wants %s as a secret when there is one in it", (key, change, what) => {
+    expect(problems(change)).toEqual([
+      `facecraft:${key} holds ${what} in plain text; set it with \`pulumi config set --secret\`.`,
+    ]);
+    expect(() => parseConfig({ ...minimal, ...change }, (asked) => asked === key)).not.toThrow();
+  });
+
   test("accepts a pin exactly when it is 64 lower-case hex digits", () => {
     const text = fc.oneof(fc.string(), fc.stringMatching(/^[0-9a-f]{62,66}$/), fc.stringMatching(/^[0-9a-fA-F]{64}$/));
     fc.assert(

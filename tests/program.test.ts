@@ -34,7 +34,7 @@ async function runProgram(config: Record<string, unknown>) {
     `facecraft:${key}`,
     typeof value === "string" ? value : JSON.stringify(value),
   ]);
-  pulumi.runtime.setAllConfig(Object.fromEntries(values));
+  pulumi.runtime.setAllConfig(Object.fromEntries(values), ["facecraft:registryAuth"]);
   // Each run is a program of its own.
   const program = await import(`../index.ts?run=${++runs}`);
   const outputs = await new Promise<Record<string, unknown>>((resolve) =>
