@@ -1,0 +1,79 @@
+import { spawn } from "node:child_process";
+import { type ComposeFile, service } from "../compose.ts";
+import type { Host } from "./rollout.ts";
+
+/** Where the container keeps the Compose file that started it, so that any machine can go back to it. */
+const fileLabel = "io.facecraft.compose";
+
+/** The Docker host that DOCKER_HOST, or docker's own context, names. Compose files go in by standard input. */
+export async function dockerHost(): Promise<Host> {
+  const compose = await composeCommand();
+  const run = (project: string, args: string[], input?: ComposeFile) =>
+    output(
+      [...compose, "--project-name", project, ...(input ? ["--file", "-"] : []), ...args],
+      input && JSON.stringify(input),
+    );
+  return {
+    async running(project) {
+      const filters = [`label=com.docker.compose.project=${project}`, `label=com.docker.compose.service=${service}`];
+      const query = filters.flatMap((filter) => ["--filter", filter]);
+      const [id] = (await output(["docker", "container", "ls", "--quiet", ...query])).split("\n").filter(Boolean);
+      if (!id) {
+        return undefined;
+      }
+      const [container] = JSON.parse(await output(["docker", "container", "inspect", id]));
+      const kept = container.Config.Labels[fileLabel];
+      return kept ? JSON.parse(Buffer.from(kept, "base64").toString()) : undefined;
+    },
+    async up(file, seconds) {
+      const wait = ["--wait", "--wait-timeout", String(seconds)];
+      await run(file.name, ["up", "--detach", "--remove-orphans", "--quiet-pull", ...wait], withLabel(file));
+    },
+    async down(project, { volumes }) {
+      await run(project, ["down", "--remove-orphans", ...(volumes ? ["--volumes"] : [])]);
+    },
+    logs: (project) => run(project, ["logs", "--no-color", "--no-log-prefix", "--tail", "40"]),
+  };
+}
+
+function withLabel(file: ComposeFile): ComposeFile {
+  const kept = Buffer.from(JSON.stringify(file)).toString("base64");
+  return { ...file, services: { [service]: { ...file.services[service], labels: { [fileLabel]: kept } } } };
+}
+
+/** Compose as docker's plugin, or by itself. */
+async function composeCommand(): Promise<string[]> {
+  for (const command of [["docker", "compose"], ["docker-compose"]]) {
+    if (
+      await output([...command, "version"]).then(
+        () => true,
+        () => false,
+      )
+    ) {
+      return command;
+    }
+  }
+  throw new Error("Docker Compose is missing: neither `docker compose` nor `docker-compose` can be run. Install it.");
+}
+
+function output(command: readonly string[], input?: string): Promise<string> {
+  const [program = "", ...args] = command;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      stderr += text;
+    });
+    child.on("error", reject);
+    child.on("close", (code) => {
+      const reason = stderr.trim().split("\n").at(-1) ?? "";
+      code === 0 ? resolve(stdout) : reject(new Error(reason || `\`${program} ${args[0]}\` ended with ${code}`));
+    });
+    child.stdin.on("error", () => {});
+    child.stdin.end(input ?? "");
+  });
+}

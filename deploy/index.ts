@@ -1,0 +1,12 @@
+import { ComposeService } from "./components/composeService.ts";
+import { FacecraftRelease } from "./facecraftRelease.ts";
+import { readSettings } from "./settings.ts";
+
+const settings = readSettings();
+const { outputs } = FacecraftRelease.fromStack(settings.from);
+const service = new ComposeService("facecraft", { release: outputs, settings });
+
+/** What this stack has proven; `facecraft-deploy:from` of another stack may name this one, to promote it. */
+export const release = service.proven;
+export const composeFile = service.composeFile;
+export const url = service.url;
