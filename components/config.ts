@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { isConfigSecret } from "@pulumi/pulumi/runtime/config.js";
+import * as runtimeConfig from "@pulumi/pulumi/runtime/config.js";
 import { hasSecret } from "../artifacts/redact.ts";
 import { models as knownModels, type ModelName, modelNames } from "./models.ts";
 import { type Variant, variantNames, variants } from "./variants.ts";
@@ -52,6 +52,8 @@ export class ConfigError extends pulumi.RunError {
 export function readConfig(): Config {
   const prefix = "facecraft:";
   const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(prefix));
+  // Pulumi's own function, which its typings leave out.
+  const { isConfigSecret } = runtimeConfig as unknown as { isConfigSecret(key: string): boolean };
   const secret = (key: string) => isConfigSecret(`${prefix}${key}`);
   return parseConfig(Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])), secret);
 }
