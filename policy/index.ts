@@ -67,4 +67,5 @@ function plain(props: Inputs): Inputs {
   return copy(props) as Inputs;
 }
 
+process.chdir(import.meta.dirname); // the SDK takes the pack's version from the package.json there
 new PolicyPack("facecraft", { policies: rules.map(policy) });
