@@ -32,6 +32,12 @@ export async function deploy(stack: string, env: NodeJS.ProcessEnv): Promise<num
   return 0;
 }
 
+/** Updates a deploy stack that is not local: its config stands in deploy/Pulumi.<stack>.yaml. */
+export function deployElsewhere(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
+  const yes = process.stdout.isTTY ? [] : ["--yes", "--non-interactive"];
+  return interactive("pulumi", ["up", "--stack", stack, ...yes], { cwd: folder, env });
+}
+
 /** Stops what deploy started; its volumes stay. */
 export async function undeploy(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
   const own = await dockerEnvironment(env);
