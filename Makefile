@@ -1,7 +1,8 @@
 STACK ?= local
 export STACK
 
-.PHONY: help up preview refresh outputs down destroy test test-unit test-engine lint format doctor update-checksums bench
+.PHONY: help up preview refresh outputs down destroy test test-unit test-engine lint doctor
+.PHONY: update-checksums update-bases image-report constraints bench
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -38,6 +39,18 @@ lint: ## Checks style
 
 update-checksums: ## Downloads the models and patches their pins in both Dockerfiles (MODEL=codeformer for one, CHECK=1 to change nothing)
 	@local/run update-checksums
+
+update-bases: ## Pins the base images to what their tags name now (CHECK=1 to change nothing)
+	@local/run update-bases
+
+image-report: ## Layers, packages, models and labels of the stack's image (IMAGE=... for another)
+	@local/run image-report
+
+constraints: ## Writes constraints.txt: the Python packages of the stack's image, to build with them again
+	@local/run constraints > constraints.txt.new && mv constraints.txt.new constraints.txt
+
+bench: ## Speed, memory and sizes against named rivals (BENCH=program, models or images for one part)
+	@local/run bench
 
 doctor: ## Says what is installed, what stands in for what, and what to do about what is missing
 	@local/run doctor

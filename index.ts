@@ -20,7 +20,7 @@ const checksums = forEachModel((name) => new ModelChecksum(name, plan.models[nam
 const image = new FacecraftImage("facecraft", { ...plan, checksums });
 
 // The hand-over to deploy stacks.
-export const { imageRef, digest, tags, labels } = image;
+export const { imageRef, digest, tags, labels, packages } = image;
 export const { variant, version, revision, torchIndexUrl, healthcheck } = plan;
 export const models = forEachModel((name) => {
   const { file, url, sha256, sizeBytes } = checksums[name];

@@ -22,6 +22,10 @@ export interface Config {
   models: Partial<Record<ModelName, ModelOverride>>;
   /** Path of a PEM file. */
   caBundle?: string;
+  /** Path of a file of lines for pip's `-c`. */
+  constraints?: string;
+  /** Whether the proof boots the application. */
+  smokeTest: boolean;
   cacheRepository?: string;
   platforms: string[];
 }
@@ -60,7 +64,7 @@ export function readConfig(): Config {
 
 const keys = [
   ...["variant", "version", "source", "repository", "push", "registryAuth", "builder", "baseImages", "torchIndexUrl"],
-  ...["pipIndexUrl", "models", "caBundle", "cacheRepository", "platforms"],
+  ...["pipIndexUrl", "models", "caBundle", "cacheRepository", "platforms", "constraints", "smokeTest"],
 ];
 const baseImageKeys = variantNames.flatMap((name) => Object.keys(variants[name].bases));
 
@@ -103,6 +107,20 @@ export function parseConfig(raw: Readonly<Record<string, string>>, isSecret = (_
   };
   const optional = (key: string, pattern: RegExp, right: string): string | undefined =>
     text(key) === "" ? undefined : matching(key, pattern, right);
+  const truth = (key: string): boolean => {
+    const value = text(key) || "true";
+    if (value !== "true" && value !== "false") {
+      wrong(key, value, "true or false");
+    }
+    return value === "true";
+  };
+  const file = (key: string, right: string): string | undefined => {
+    const path = text(key) || undefined;
+    if (path !== undefined && !isFile(path)) {
+      wrong(key, path, right);
+    }
+    return path;
+  };
   const structured = (key: string): Record<string, unknown> => {
     const value = parseJson(text(key) || "{}");
     if (isRecord(value)) {
@@ -139,11 +157,6 @@ export function parseConfig(raw: Readonly<Record<string, string>>, isSecret = (_
       source,
       "an existing directory, or a git URL pinned to a commit (https://host/repo.git#<40 hex digits>)",
     );
-  }
-
-  const pushText = text("push") || "true";
-  if (pushText !== "true" && pushText !== "false") {
-    wrong("push", pushText, "true or false");
   }
 
   const baseImages: Record<string, string> = {};
@@ -225,11 +238,6 @@ export function parseConfig(raw: Readonly<Record<string, string>>, isSecret = (_
     wrong("platforms", platforms, platformsRight);
   }
 
-  const caBundle = text("caBundle") || undefined;
-  if (caBundle !== undefined && !isFile(caBundle)) {
-    wrong("caBundle", caBundle, "an existing PEM file");
-  }
-
   const indexUrl = /^https?:\/\/\S+$/;
   const repositoryRight = "a repository without a tag, such as docker.io/djok/facecraft";
   const config = {
@@ -237,14 +245,16 @@ export function parseConfig(raw: Readonly<Record<string, string>>, isSecret = (_
     version: matching("version", semver, "a semantic version such as 1.4.0"),
     source,
     repository: matching("repository", repositoryName, repositoryRight),
-    push: pushText === "true",
+    push: truth("push"),
     registryAuth,
     builder: optional("builder", /^[a-zA-Z][a-zA-Z0-9_.-]*$/, "the name of a buildx builder (see `docker buildx ls`)"),
     baseImages,
     torchIndexUrl: optional("torchIndexUrl", indexUrl, "an http or https URL of a wheel index"),
     pipIndexUrl: optional("pipIndexUrl", indexUrl, "an http or https URL of a package index"),
     models,
-    caBundle,
+    caBundle: file("caBundle", "an existing PEM file"),
+    constraints: file("constraints", "an existing file of lines for pip's -c, as `make constraints` writes it"),
+    smokeTest: truth("smokeTest"),
     cacheRepository: optional("cacheRepository", repositoryName, repositoryRight),
     platforms: platforms as string[],
   };

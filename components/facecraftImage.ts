@@ -28,6 +28,8 @@ export class FacecraftImage extends pulumi.ComponentResource {
   /** The moving and the immutable tag, each as `repository:tag`. */
   readonly tags: pulumi.Output<string[]>;
   readonly labels: Record<string, string>;
+  /** Versions of the Python packages by name, from the record that the proof left in the image; empty without a push. */
+  readonly packages: pulumi.Output<{ [name: string]: string }>;
 
   constructor(name: string, args: FacecraftImageArgs, options?: pulumi.ComponentResourceOptions) {
     super("facecraft:index:FacecraftImage", name, {}, options);
@@ -64,17 +66,19 @@ export class FacecraftImage extends pulumi.ComponentResource {
       { ...parent, dependsOn: proof, retainOnDelete: true },
     );
 
+    let packages: pulumi.Output<unknown> = pulumi.output({});
     if (args.push) {
       const expectation: pulumi.Input<Expectation> = pulumi.output({
         repository: args.repository,
         tags: [moving, immutable],
         digest: release.digest,
         labels: args.labels,
+        models: Object.fromEntries(modelNames.map((model) => [args.models[model].file, args.models[model].sha256])),
         healthcheck: args.healthcheck,
         user: "1000:1000",
       });
       const { username, password } = args.registryAuth ?? {};
-      new command.local.Command(
+      const published = new command.local.Command(
         `${name}-published`,
         {
           // With the system's CAs, which are those that the builder has pushed with.
@@ -86,20 +90,28 @@ export class FacecraftImage extends pulumi.ComponentResource {
         },
         { ...parent, dependsOn: release },
       );
+      packages = published.stdout.apply((record) => JSON.parse(record).packages);
     }
 
+    this.packages = packages as typeof this.packages;
     this.digest = args.push ? release.digest : pulumi.output("");
     this.imageRef = args.push
       ? pulumi.interpolate`${args.repository}:${immutable}@${release.digest}`
       : pulumi.output("");
     this.tags = pulumi.output([`${args.repository}:${moving}`, pulumi.interpolate`${args.repository}:${immutable}`]);
     this.labels = args.labels;
-    this.registerOutputs({ imageRef: this.imageRef, digest: this.digest, tags: this.tags, labels: this.labels });
+    this.registerOutputs({
+      imageRef: this.imageRef,
+      digest: this.digest,
+      tags: this.tags,
+      labels: this.labels,
+      packages: this.packages,
+    });
   }
 }
 
 // Not `push: true`: with it, every preview skips its build. Media types are named because BuildKit's default varies.
-const registryExport = "type=registry,oci-mediatypes=true,rewrite-timestamp=true";
+const registryExport = "type=registry,oci-mediatypes=true";
 
 function cacheRef(args: FacecraftImageArgs): string {
   return `${args.cacheRepository}:buildcache-${args.variant}`;

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { formatOf } from "../artifacts/decompress.ts";
 import { urlFault } from "../artifacts/pins.ts";
 import { type Config, ConfigError, type ModelOverride, type RegistryAuth } from "./config.ts";
@@ -88,6 +89,11 @@ export function planRelease(config: Config, dockerfile: Dockerfile, source: Sour
       ...bases,
       TORCH_INDEX_URL: torchIndexUrl,
       ...(config.pipIndexUrl && { PIP_INDEX_URL: config.pipIndexUrl }),
+      ...(config.constraints && { CONSTRAINTS: readFileSync(config.constraints, "utf8") }),
+      ...(config.smokeTest ? {} : { SMOKE_TEST: "0" }),
+      // The date of the image. Those of its files are settled in the Dockerfile: rewriting them on export would read and
+      // compress every layer again for each commit.
+      SOURCE_DATE_EPOCH: String(source.committedAt),
       ...Object.fromEntries(modelNames.flatMap((name) => modelArgs(name, models[name], config.models[name]))),
     },
     labels: labelsOf(config, source, parseBase(bases[variant.runtimeBase] ?? "")),

@@ -8,6 +8,8 @@ export interface Expectation {
   tags: string[];
   digest: string;
   labels: Record<string, string>;
+  /** Pin of each model by its path in the image. */
+  models: Record<string, string>;
   healthcheck: Healthcheck;
   /** Numeric, so that an orchestrator can tell that it is not root. */
   user: string;
@@ -44,8 +46,21 @@ export async function comparePublished(expected: Expectation, credentials?: Cred
   return differences;
 }
 
+/** Compares what the proof wrote down about the models with the pins. */
+export function compareModels(
+  expected: Pick<Expectation, "models">,
+  record: { models: Record<string, string> },
+): string[] {
+  return Object.entries(expected.models)
+    .filter(([file, sha256]) => record.models[file] !== sha256)
+    .map(
+      ([file, sha256]) =>
+        `${file} in the image was proven to be ${record.models[file] ?? "absent"}, but ${sha256} was asked for.`,
+    );
+}
+
 export function compareConfig(
-  expected: Omit<Expectation, "repository" | "tags" | "digest">,
+  expected: Pick<Expectation, "labels" | "healthcheck" | "user">,
   image: ImageConfig,
 ): string[] {
   const { Labels = {}, User, Healthcheck: found = {} } = image.config;

@@ -13,7 +13,12 @@ export interface Source {
   context: string;
   /** Commit of the code; for a directory that differs from its commit, or has none, a digest of the code follows. */
   revision: string;
+  /** When the commit was made, in seconds since 1970; where that is not known, a constant. */
+  committedAt: number;
 }
+
+/** The time that the Dockerfiles give to all files. An image with this date has a source without a known one. */
+const noDate = 315_532_800;
 
 /** Copies of application directories, each named for the digest of its content. */
 const snapshots = ".facecraft/source";
@@ -29,7 +34,7 @@ const snapshots = ".facecraft/source";
  */
 export async function resolveSource(source: string, ignoreFile: string): Promise<Source> {
   if (isGitUrl(source)) {
-    return { context: source, revision: source.replace(/^.*#([0-9a-f]{40}).*$/, "$1") };
+    return { context: source, revision: source.replace(/^.*#([0-9a-f]{40}).*$/, "$1"), committedAt: noDate };
   }
   const files = await listFiles(source, readFileSync(ignoreFile, "utf8"));
   for (const needed of ["requirements.txt", "src/facecraft/main.py"]) {
@@ -40,16 +45,21 @@ export async function resolveSource(source: string, ignoreFile: string): Promise
   }
   const digest = await digestFiles(source, files);
   const [context, git] = await Promise.all([snapshot(source, files, digest), gitStatus(source)]);
-  return { context, revision: revisionOf(git, files, digest) };
+  return { context, revision: revisionOf(git, files, digest), committedAt: git?.committedAt ?? noDate };
 }
 
 /** What git says of a directory: the commit that last changed it, and paths in it that differ from that commit. */
 export interface GitStatus {
   commit: string;
+  committedAt: number;
   changed: string[];
 }
 
-export function revisionOf(git: GitStatus | undefined, files: readonly string[], digest: string): string {
+export function revisionOf(
+  git: Pick<GitStatus, "commit" | "changed"> | undefined,
+  files: readonly string[],
+  digest: string,
+): string {
   if (git === undefined) {
     return `unversioned-${digest.slice(0, 12)}`;
   }
@@ -66,7 +76,7 @@ async function gitStatus(directory: string): Promise<GitStatus | undefined> {
   // Not `rev-parse HEAD`: a commit that leaves the application alone does not make another image.
   const script = [
     `git rev-parse --is-inside-work-tree >/dev/null || exit 0`,
-    `git log -1 --format=%H -- .`,
+    `git log -1 --format='%H %ct' -- .`,
     `git status --porcelain --untracked-files=all -z -- . | tr '\\0' '\\n'`,
     `git rev-parse --show-prefix | sed 's/^/prefix /'`,
   ].join("\n");
@@ -75,10 +85,10 @@ async function gitStatus(directory: string): Promise<GitStatus | undefined> {
     throw new pulumi.RunError(`git cannot tell the revision of facecraft:source "${directory}": ${stderr.trim()}`);
   }
   const lines = (stdout ?? "").split("\n");
-  const commit = lines.find((line) => /^[0-9a-f]{40}$/.test(line));
+  const [commit, time] = lines.find((line) => /^[0-9a-f]{40} \d+$/.test(line))?.split(" ") ?? [];
   const prefix = lines.find((line) => line.startsWith("prefix "))?.slice("prefix ".length) ?? "";
   const changed = lines.filter((line) => /^[ MADRCU?!]{2} /.test(line)).map((line) => line.slice(3 + prefix.length));
-  return commit === undefined ? undefined : { commit, changed };
+  return commit === undefined ? undefined : { commit, committedAt: Number(time), changed };
 }
 
 /** Paths of the files that the ignore rules let through, relative to the directory, sorted. */

@@ -1,15 +1,19 @@
-// Run by the component after a push: EXPECTED (JSON) says what must be in the registry. Silent when it is.
-import { comparePublished } from "./published.ts";
+// Run by the component after a push: EXPECTED (JSON) says what must be in the registry. When it is, the record that the
+// proof left in the image goes to standard output.
+import { readRecord } from "../images/record.ts";
+import { compareModels, comparePublished, type Expectation } from "./published.ts";
 
 const { EXPECTED = "{}", REGISTRY_USERNAME: username, REGISTRY_PASSWORD: password } = process.env;
 try {
-  const differences = await comparePublished(
-    JSON.parse(EXPECTED),
-    username && password ? { username, password } : undefined,
-  );
+  const expected: Expectation = JSON.parse(EXPECTED);
+  const credentials = username && password ? { username, password } : undefined;
+  const differences = await comparePublished(expected, credentials);
+  const record = await readRecord(expected.repository, expected.digest, credentials);
+  differences.push(...compareModels(expected, record));
   for (const difference of differences) {
     console.error(difference);
   }
+  console.log(JSON.stringify(record));
   process.exitCode = differences.length > 0 ? 1 : 0;
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

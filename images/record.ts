@@ -1,4 +1,4 @@
-import { Repository } from "../components/registry.ts";
+import { type Credentials, Repository } from "../components/registry.ts";
 import { onePlatform, readLayer } from "./image.ts";
 
 /** What the proof of an image found and wrote down, in the image's last layer. */
@@ -18,8 +18,12 @@ export interface ProofRecord {
  *
  * @throws Error for an image that has none
  */
-export async function readRecord(repositoryName: string, reference: string): Promise<ProofRecord> {
-  const repository = new Repository(repositoryName);
+export async function readRecord(
+  repositoryName: string,
+  reference: string,
+  credentials?: Credentials,
+): Promise<ProofRecord> {
+  const repository = new Repository(repositoryName, credentials);
   const { manifest } = await onePlatform(repository, await repository.manifest(reference));
   const last = manifest.layers?.at(-1);
   const documents = new Map<string, string>();

@@ -46,7 +46,7 @@ const commands: Record<string, () => Promise<number>> = {
   },
 
   async outputs() {
-    const env = isLocal(stack) ? await localEnvironment() : { ...process.env, ...toolEnvironment() };
+    const env = await stackEnvironment();
     return pulumi(["stack", "output", "--json", "--stack", stack], env);
   },
 
@@ -82,8 +82,24 @@ const commands: Record<string, () => Promise<number>> = {
     return code;
   },
 
-  /** Needs no tool but Node.js. */
-  "update-checksums": () => interactive(process.execPath, ["artifacts/update-checksums.ts"], { cwd: root }),
+  /** Measures against named rivals; BENCH=program, models or images for one part. */
+  async bench() {
+    await setUp();
+    const env = await localEnvironment();
+    let worst = 0;
+    for (const part of process.env.BENCH ? [process.env.BENCH] : ["program", "models", "images"]) {
+      worst = Math.max(worst, await script(`bench/${part}.ts`, [], env));
+    }
+    return worst;
+  },
+
+  // These need no tool but Node.js.
+  "update-checksums": () => script("artifacts/update-checksums.ts"),
+  "update-bases": () => script("images/update-bases.ts"),
+
+  /** Of the image that IMAGE names, by default of the stack's. */
+  "image-report": async () => script("images/report.ts", [await imageRef()], await stackEnvironment()),
+  constraints: async () => script("images/constraints.ts", [await imageRef()], await stackEnvironment()),
 
   async doctor() {
     return (await doctor()) ? 0 : 1;
@@ -98,6 +114,19 @@ const commands: Record<string, () => Promise<number>> = {
     return 0;
   },
 };
+
+function script(file: string, args: string[] = [], env: NodeJS.ProcessEnv = process.env): Promise<number> {
+  return interactive(process.execPath, [file, ...args], { cwd: root, env });
+}
+
+function stackEnvironment(): Promise<NodeJS.ProcessEnv> | NodeJS.ProcessEnv {
+  return isLocal(stack) ? localEnvironment() : { ...process.env, ...toolEnvironment() };
+}
+
+async function imageRef(): Promise<string> {
+  const args = ["stack", "output", "imageRef", "--stack", stack];
+  return process.env.IMAGE || (await output("pulumi", args, { cwd: root, env: await stackEnvironment() })).trim();
+}
 
 const command = commands[process.argv[2] ?? ""];
 if (!command) {

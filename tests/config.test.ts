@@ -20,6 +20,7 @@ describe("the config of a stack", () => {
     expect(parseConfig({ ...minimal, builder: "", models: "{}", platforms: '["linux/amd64"]' })).toEqual({
       ...minimal,
       push: true,
+      smokeTest: true,
       baseImages: {},
       models: {},
       platforms: ["linux/amd64"],
@@ -56,6 +57,8 @@ describe("the config of a stack", () => {
     [{ models: "[1" }, /facecraft:models is "\[1"; it must be an object/],
     [{ platforms: '["amd64"]' }, /facecraft:platforms is \["amd64"\]/],
     [{ caBundle: "/nowhere.pem" }, /facecraft:caBundle is "\/nowhere.pem"; it must be an existing PEM file/],
+    [{ smokeTest: "maybe" }, 'facecraft:smokeTest is "maybe"; it must be true or false.'],
+    [{ constraints: "nowhere.txt" }, /facecraft:constraints is "nowhere.txt"; it must be an existing file/],
     [{ torchIndexUrl: "download.pytorch.org" }, /facecraft:torchIndexUrl is .* an http or https URL/],
   ])("is refused for %j", (change, sentence) => {
     const found = problems(change as Record<string, string>);

@@ -19,12 +19,13 @@ async function runProgram(config: Record<string, unknown>) {
         registered.push({ type, name, inputs });
         const computed: Record<string, object> = {
           "docker-build:index:Image": { contextHash: "hash-of-context", digest: `sha256:${"d".repeat(64)}` },
+          "command:local:Command": { stdout: '{"packages":{"torch":"2.0.1+cpu"}}' },
           "random:index/randomId:RandomId": { hex: "0badcafe" },
           "pulumi-nodejs:dynamic/facecraft:ModelChecksum": { sizeBytes: 42, url: "https://mirror/model" },
         };
         return { id: `${name}-id`, state: { ...inputs, ...computed[type] } };
       },
-      call: () => ({ stdout: `${commit}\nprefix app/\n`, stderr: "" }),
+      call: () => ({ stdout: `${commit} 1700000000\nprefix app/\n`, stderr: "" }),
     },
     "facecraft",
     "test",
@@ -125,6 +126,7 @@ describe("the program", () => {
       variant: "cpu",
       version: "1.2.3",
       revision: commit,
+      packages: { torch: "2.0.1+cpu" },
       healthcheck: { path: "/ready", port: 8000, interval: "30s", timeout: "10s", startPeriod: "180s", retries: 3 },
       models: {
         codeformer: { file: "/app/models/codeformer/codeformer.pth", sizeBytes: 42, url: "https://mirror/model" },
@@ -137,7 +139,12 @@ describe("the program", () => {
     const { release, outputs, commands } = await runProgram({ ...cpu, push: "false" });
     expect(release.exports).toEqual([{ cacheonly: {} }]);
     expect(commands).toEqual([]);
-    expect(outputs).toMatchObject({ imageRef: "", digest: "" });
+    expect(outputs).toMatchObject({ imageRef: "", digest: "", packages: {} });
+  });
+
+  test("dates the image by the commit of its source", async () => {
+    const { release } = await runProgram(cpu);
+    expect(release.buildArgs).toMatchObject({ SOURCE_DATE_EPOCH: "1700000000" });
   });
 
   test("passes credentials as secrets, and never into the environment of a build", async () => {
@@ -164,6 +171,8 @@ describe("the suffix of the immutable tag", () => {
     ["torch index", { torchIndexUrl: "https://mirror/whl/cpu" }],
     ["package index", { pipIndexUrl: "https://mirror/simple" }],
     ["pin of a model", { models: { u2net: { sha256: "f".repeat(64) } } }],
+    ["boot in the proof", { smokeTest: "false" }],
+    ["constraints", { constraints: "app/requirements.txt" }],
     ["platforms", { platforms: ["linux/amd64"] }],
     ["commit of a git source", { source: `https://github.com/djok/facecraft.git#${"1".repeat(40)}` }],
     ["variant", { variant: "gpu", baseImages: {} }],

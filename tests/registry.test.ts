@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { comparePublished, type Expectation } from "../components/published.ts";
+import { compareModels, comparePublished, type Expectation } from "../components/published.ts";
 import { Repository, registryOf } from "../components/registry.ts";
 
 const cleanups: (() => void)[] = [];
@@ -48,7 +48,16 @@ function registry(wrong: Record<string, string> = {}): Promise<string> {
 
 function expectation(host: string, change: Partial<Expectation> = {}): Expectation {
   const repository = `${host}/facecraft`;
-  return { repository, tags: ["cpu"], digest: digest(manifest), labels, healthcheck, user: "1000:1000", ...change };
+  return {
+    repository,
+    tags: ["cpu"],
+    digest: digest(manifest),
+    labels,
+    models: {},
+    healthcheck,
+    user: "1000:1000",
+    ...change,
+  };
 }
 
 describe("a published image", () => {
@@ -91,6 +100,15 @@ describe("a published image", () => {
       `http://${host}/v2/facecraft/manifests/gone answered 404 Not Found.`,
     );
   });
+});
+
+test("a model that the proof found to be another is told apart by its pin", () => {
+  const models = { "/app/models/a": "1".repeat(64), "/app/models/b": "2".repeat(64) };
+  expect(compareModels({ models }, { models })).toEqual([]);
+  expect(compareModels({ models }, { models: { "/app/models/a": "3".repeat(64) } })).toEqual([
+    `/app/models/a in the image was proven to be ${"3".repeat(64)}, but ${"1".repeat(64)} was asked for.`,
+    `/app/models/b in the image was proven to be absent, but ${"2".repeat(64)} was asked for.`,
+  ]);
 });
 
 test("a registry that wants a token gets the credentials at its own token service only", async () => {

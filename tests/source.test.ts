@@ -81,7 +81,7 @@ describe("a directory as the source", () => {
 
 test("a git URL is the build context itself, and its commit the revision", async () => {
   const url = `https://github.com/djok/facecraft.git#${"a".repeat(40)}:service`;
-  expect(await resolveSource(url, ignoreFile)).toEqual({ context: url, revision: "a".repeat(40) });
+  expect(await resolveSource(url, ignoreFile)).toMatchObject({ context: url, revision: "a".repeat(40) });
 });
 
 describe("the revision", () => {

@@ -185,6 +185,7 @@ export interface Outputs {
   revision: string;
   torchIndexUrl: string;
   labels: Record<string, string>;
+  packages: Record<string, string>;
   healthcheck: Record<string, unknown>;
   models: Record<string, { file: string; url: string; sha256: string; sizeBytes: number }>;
 }

@@ -42,6 +42,7 @@ describe("a release", () => {
       variant: "cpu",
       version: "1.0.0",
       torchIndexUrl: expect.stringMatching(/\/whl\/cpu$/),
+      packages: expect.objectContaining({ torch: "2.0.1+cpu", basicsr: "1.4.2" }),
       healthcheck: { path: "/ready", port: 8000, interval: "30s", timeout: "10s", startPeriod: "180s", retries: 3 },
     });
   });
