@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readArgs } from "../artifacts/pins.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./configReader.ts";
 
 /** What this program reads from a Dockerfile, so that each fact stands there and nowhere else. */
 export interface Dockerfile {

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { formatOf } from "../artifacts/decompress.ts";
 import { urlFault } from "../artifacts/pins.ts";
-import { type Config, ConfigError, type ModelOverride, type RegistryAuth } from "./config.ts";
+import type { Config, ModelOverride, RegistryAuth } from "./config.ts";
+import { ConfigError } from "./configReader.ts";
 import type { Dockerfile, Healthcheck } from "./dockerfile.ts";
 import { forEachModel, models as knownModels, type ModelName, modelNames } from "./models.ts";
 import type { Source } from "./source.ts";
@@ -38,7 +39,7 @@ export interface PlannedModel {
   title: string;
   /** Absolute path in the image. */
   file: string;
-  /** Mirrors, in the order to try them; the builder uses the first. */
+  /** Mirrors, in the order to try them; the builder uses the first that is on the web. */
   urls: string[];
   /** Pin of the file in the image: 64 hex digits. */
   sha256: string;
@@ -110,6 +111,10 @@ function planModels(config: Config, dockerfile: Dockerfile): Record<ModelName, P
       const right = `the pin of ${title}, 64 lower-case hex digits (it has ${sha256.length} characters)`;
       problems.push(`ARG ${arg}_SHA256 in ${dockerfile.path} is "${sha256}"; it must be ${right}.`);
     }
+    if (!urls.some(isWebUrl)) {
+      const right = "with at least one http or https URL, because the builder cannot read this machine's files";
+      problems.push(`facecraft:models.${name}.urls is ${JSON.stringify(urls)}; it must be a list ${right}.`);
+    }
     for (const fault of urls.map(urlFault).filter((fault) => fault !== undefined)) {
       problems.push(`ARG ${arg}_URL in ${dockerfile.path} must say where ${title} is: ${fault}.`);
     }
@@ -129,13 +134,17 @@ function planModels(config: Config, dockerfile: Dockerfile): Record<ModelName, P
  */
 function modelArgs(name: ModelName, model: PlannedModel, override?: ModelOverride): [string, string][] {
   const { arg } = knownModels[name];
-  const url = model.urls[0] as string;
+  const url = model.urls.find(isWebUrl) as string;
   const served = override?.downloadSha256 ?? (formatOf(url) === "none" ? model.sha256 : "none");
   return [
     [`${arg}_URL`, url],
     [`${arg}_SHA256`, model.sha256],
     ...(override ? [[`${arg}_DOWNLOAD_SHA256`, served] as [string, string]] : []),
   ];
+}
+
+function isWebUrl(url: string): boolean {
+  return /^https?:/.test(url);
 }
 
 export interface BaseImage {

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../components/config.ts";
+import { parseConfig } from "../components/config.ts";
+import { ConfigError } from "../components/configReader.ts";
 
 const minimal = { variant: "cpu", version: "1.0.0", source: "app", repository: "docker.io/djok/facecraft" };
 

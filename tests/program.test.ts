@@ -142,6 +142,16 @@ describe("the program", () => {
     expect(outputs).toMatchObject({ imageRef: "", digest: "", packages: {} });
   });
 
+  test("lets the builder download from the first mirror that it can reach", async () => {
+    const urls = ["file:///mirror/u2net.onnx", "https://mirror/u2net.onnx", "https://other/u2net.onnx"];
+    const { release, checksums } = await runProgram({ ...cpu, models: { u2net: { urls } } });
+    expect(release.buildArgs).toMatchObject({ U2NET_URL: urls[1] });
+    expect(checksums.find(({ name }) => name === "u2net")?.inputs.urls).toEqual(urls);
+    await expect(runProgram({ ...cpu, models: { u2net: { urls: urls.slice(0, 1) } } })).rejects.toThrow(
+      /facecraft:models\.u2net\.urls is .*at least one http or https URL/,
+    );
+  });
+
   test("dates the image by the commit of its source", async () => {
     const { release } = await runProgram(cpu);
     expect(release.buildArgs).toMatchObject({ SOURCE_DATE_EPOCH: "1700000000" });
