@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { parseRelease, type Release, ReleaseError } from "./release.ts";
+import { asImage, parseRelease, type Release, ReleaseError } from "./release.ts";
 
 /**
  * A published Facecraft image, for any Pulumi program that runs it:
@@ -29,12 +29,14 @@ export class FacecraftRelease {
    * for each output that is missing, of another shape, or not pinned by digest.
    *
    * @param stack full name of the stack, for example `organization/facecraft/cpu`
+   * @param imageRef another release of the same image to go back to; empty for the stack's own
    */
-  static fromStack(stack: string, options?: pulumi.CustomResourceOptions): FacecraftRelease {
+  static fromStack(stack: string, imageRef = "", options?: pulumi.CustomResourceOptions): FacecraftRelease {
     const reference = new pulumi.StackReference(stack, {}, options);
     const parsed = reference.outputs.apply((outputs) => {
       try {
-        return parseRelease(outputs ?? {}, stack);
+        const release = parseRelease(outputs ?? {}, stack);
+        return imageRef === "" ? release : asImage(release, imageRef);
       } catch (error) {
         throw error instanceof ReleaseError ? new pulumi.RunError(error.message) : error;
       }

@@ -77,6 +77,26 @@ export function parseRelease(outputs: Readonly<Record<string, unknown>>, stack: 
   return Object.fromEntries(Object.keys(shape).map((key) => [key, given[key]])) as unknown as Release;
 }
 
+/**
+ * Another release of the same repository, to go back to. Its version is read from its tag; what only its own stack outputs
+ * would tell (models, labels) is left empty.
+ */
+export function asImage(release: Release, imageRef: string): Release {
+  const [name = "", digest = ""] = imageRef.split("@");
+  const version = new RegExp(`:(.+)-${release.variant}-[0-9a-f]+$`).exec(name)?.[1];
+  if (!version || repositoryOf(name) !== repositoryOf(release.imageRef.split("@")[0] ?? "")) {
+    const wanted = `${repositoryOf(release.imageRef.split("@")[0] ?? "")}:<version>-${release.variant}-<suffix>@sha256:<digest>`;
+    throw new ReleaseError([
+      `facecraft-deploy:imageRef is "${imageRef}", which is no release of this image; it must be ${wanted}.`,
+    ]);
+  }
+  return { ...release, imageRef, digest, version, revision: "unknown", tags: [name], labels: {}, models: {} };
+}
+
+function repositoryOf(name: string): string {
+  return name.replace(/:[^:/]+$/, "");
+}
+
 /** How long an image may take until its health check passes, in seconds. */
 export function secondsToReady({ interval, timeout, startPeriod, retries }: Healthcheck): number {
   return Math.ceil(seconds(startPeriod) + retries * (seconds(interval) + seconds(timeout)));

@@ -4,6 +4,8 @@ import * as pulumi from "@pulumi/pulumi";
 export interface Settings {
   /** Stack whose release is deployed. */
   from: string;
+  /** Empty: the release that the stack hands over. */
+  imageRef: string;
   project: string;
   /** Empty: docker's own choice. */
   dockerHost: string;
@@ -24,6 +26,7 @@ export function readSettings(): Settings {
   const config = new pulumi.Config("facecraft-deploy");
   const settings = {
     from: config.get("from") ?? "",
+    imageRef: config.get("imageRef") ?? "",
     project: config.get("project") ?? "facecraft",
     dockerHost: config.get("dockerHost") ?? "",
     address: config.get("address") ?? "127.0.0.1",
@@ -48,6 +51,11 @@ export function settingsProblems(settings: Settings): string[] {
       "from",
       /^[^/\s]+\/[^/\s]+\/[^/\s]+$/.test(settings.from),
       "the full name of a stack, such as organization/facecraft/cpu",
+    ],
+    [
+      "imageRef",
+      /^$|^\S+@sha256:[0-9a-f]{64}$/.test(settings.imageRef),
+      "empty, or repository:tag@sha256:<64 hex digits>",
     ],
     ["project", /^[a-z0-9][a-z0-9_-]*$/.test(settings.project), "lower-case letters, digits, - and _"],
     ["dockerHost", /^$|^(ssh|tcp|unix):\/\//.test(settings.dockerHost), "a Docker host such as ssh://deploy@server"],

@@ -82,7 +82,8 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 /** As code, which GitHub does not interpret: what is reported comes from the pull request. */
-function code(text: string | undefined): string {
+function code(whole: string | undefined): string {
+  const text = whole && whole.length > 200 ? `${whole.slice(0, 200)}…` : whole;
   return text === undefined ? "" : text === "" ? "(empty)" : `\`${text.replaceAll("`", "'").replaceAll(/\s+/g, " ")}\``;
 }
 

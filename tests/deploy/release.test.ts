@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseRelease, secondsToReady } from "../../deploy/release.ts";
+import { asImage, parseRelease, secondsToReady } from "../../deploy/release.ts";
 import { settingsProblems } from "../../deploy/settings.ts";
 import { outputs } from "./outputs.ts";
 
@@ -70,12 +70,35 @@ test("a release may take as long to get ready as its health check allows", () =>
   );
 });
 
+describe("going back", () => {
+  const digest = `sha256:${"e".repeat(64)}`;
+  test("runs an earlier release of the same image", () => {
+    const earlier = `docker.io/djok/facecraft:1.1.0-cpu-99999999@${digest}`;
+    expect(asImage(outputs(), earlier)).toMatchObject({
+      imageRef: earlier,
+      digest,
+      version: "1.1.0",
+      revision: "unknown",
+    });
+  });
+
+  test.each(["docker.io/djok/other:1.1.0-cpu-99999999", "docker.io/djok/facecraft:1.1.0-gpu-99999999"])(
+    "refuses %s",
+    (name) => {
+      expect(() => asImage(outputs(), `${name}@${digest}`)).toThrow(
+        "it must be docker.io/djok/facecraft:<version>-cpu-<suffix>@sha256:<digest>.",
+      );
+    },
+  );
+});
+
 test("wrong settings are told with what would be right", () => {
   const settings = {
+    ...{ imageRef: "facecraft:cpu" },
     ...{ from: "cpu", project: "Face Craft", dockerHost: "server", address: "127.0.0.1", port: 0, memory: "lots" },
     ...{ cpus: 2, gpus: 1, environment: {}, readyWithin: 0, trial: true },
   };
   expect(settingsProblems(settings).map((problem) => problem.split(" ")[0])).toEqual(
-    ["from", "project", "dockerHost", "port", "memory"].map((key) => `facecraft-deploy:${key}`),
+    ["from", "imageRef", "project", "dockerHost", "port", "memory"].map((key) => `facecraft-deploy:${key}`),
   );
 });
