@@ -66,34 +66,9 @@ export class FacecraftImage extends pulumi.ComponentResource {
       { ...parent, dependsOn: proof, retainOnDelete: true },
     );
 
-    let packages: pulumi.Output<unknown> = pulumi.output({});
-    if (args.push) {
-      const expectation: pulumi.Input<Expectation> = pulumi.output({
-        repository: args.repository,
-        tags: [moving, immutable],
-        digest: release.digest,
-        labels: args.labels,
-        models: Object.fromEntries(modelNames.map((model) => [args.models[model].file, args.models[model].sha256])),
-        healthcheck: args.healthcheck,
-        user: "1000:1000",
-      });
-      const { username, password } = args.registryAuth ?? {};
-      const published = new command.local.Command(
-        `${name}-published`,
-        {
-          // With the system's CAs, which are those that the builder has pushed with.
-          create: "node --use-system-ca components/verify-published.ts",
-          environment: {
-            EXPECTED: pulumi.jsonStringify(expectation),
-            ...(username && password && { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: pulumi.secret(password) }),
-          },
-        },
-        { ...parent, dependsOn: release },
-      );
-      packages = published.stdout.apply((record) => JSON.parse(record).packages);
-    }
+    const record = args.push ? checkPublished(name, args, [moving, immutable], release, this) : pulumi.output("{}");
 
-    this.packages = packages as typeof this.packages;
+    this.packages = record.apply((text) => JSON.parse(text).packages ?? {}) as typeof this.packages;
     this.digest = args.push ? release.digest : pulumi.output("");
     this.imageRef = args.push
       ? pulumi.interpolate`${args.repository}:${immutable}@${release.digest}`
@@ -108,6 +83,43 @@ export class FacecraftImage extends pulumi.ComponentResource {
       packages: this.packages,
     });
   }
+}
+
+/**
+ * Compares what the registry has with what was asked for, as soon as it is pushed.
+ *
+ * @returns the record that the proof left in the image, as JSON
+ */
+function checkPublished(
+  name: string,
+  args: FacecraftImageArgs,
+  tags: pulumi.Input<string>[],
+  release: docker.Image,
+  parent: pulumi.Resource,
+): pulumi.Output<string> {
+  const expectation: pulumi.Input<Expectation> = pulumi.output({
+    repository: args.repository,
+    tags,
+    digest: release.digest,
+    labels: args.labels,
+    models: Object.fromEntries(modelNames.map((model) => [args.models[model].file, args.models[model].sha256])),
+    healthcheck: args.healthcheck,
+    user: "1000:1000",
+  });
+  const { username, password } = args.registryAuth ?? {};
+  const check = new command.local.Command(
+    `${name}-published`,
+    {
+      // With the system's CAs, which are those that the builder has pushed with.
+      create: "node --use-system-ca components/verify-published.ts",
+      environment: {
+        EXPECTED: pulumi.jsonStringify(expectation),
+        ...(username && password && { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: pulumi.secret(password) }),
+      },
+    },
+    { parent, dependsOn: release },
+  );
+  return check.stdout;
 }
 
 // Not `push: true`: with it, every preview skips its build. Media types are named because BuildKit's default varies.
