@@ -69,7 +69,8 @@ function values(of: unknown): Record<string, Value> {
   return Object.fromEntries(given.map(([key, item]) => [key, value(item)]));
 }
 
-function value(of: unknown): Value {
+/** A value of an input, as text where it is known. */
+export function value(of: unknown): Value {
   return of === unknown || of === secret ? of : String(of);
 }
 

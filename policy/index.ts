@@ -3,8 +3,8 @@
 // is neither previewed nor pushed. It starts in two ways: through the Node.js language host (`--policy-pack policy`), and
 // by itself (`--policy-pack policy/index.ts`), which needs no language host that can run packs.
 import { PolicyPack, type ResourceValidationPolicy } from "@pulumi/policy";
-import { type Inputs, unknown, type VerifiedModel, viewImage } from "./image.ts";
-import { applies, defaultRegistries, type Rule, rules } from "./rules.ts";
+import { type Inputs, unknown, type VerifiedModel, value, viewImage } from "./image.ts";
+import { allowedRegistries, applies, type Rule, rules } from "./rules.ts";
 
 // Images depend on their ModelChecksums, so the engine asks about those first.
 const verified: VerifiedModel[] = [];
@@ -17,19 +17,19 @@ function policy(rule: Rule): ResourceValidationPolicy {
     enforcementLevel: "mandatory",
     ...(name === "allowed-registries" && {
       configSchema: {
-        properties: { allowed: { type: "array", items: { type: "string" }, default: defaultRegistries } },
+        properties: { allowed: { type: "array", items: { type: "string" } } },
       },
     }),
     validateResource(args, report) {
       if (args.type.endsWith(":ModelChecksum")) {
-        note({ name: args.name, sha256: String(plain(args.props).sha256) });
+        note({ name: args.name, sha256: value(plain(args.props).sha256) });
         return;
       }
       if (args.type !== "docker-build:index:Image") {
         return;
       }
       const image = viewImage(args.name, plain(args.props));
-      const { allowed = defaultRegistries } = args.getConfig<{ allowed?: string[] }>();
+      const { allowed = allowedRegistries() } = args.getConfig<{ allowed?: string[] }>();
       if (applies(rule, image)) {
         rule.check(image, { verified, allowedRegistries: allowed }).forEach((message) => {
           report(message);

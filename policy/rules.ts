@@ -25,6 +25,12 @@ export interface Rule {
 /** Where releases go unless the policy's config says otherwise; loopback is always allowed, because it leads nowhere. */
 export const defaultRegistries = ["docker.io/djok"];
 
+/** The registries that the environment names, separated by commas, or the default. */
+export function allowedRegistries(env: NodeJS.ProcessEnv = process.env): string[] {
+  const named = (env.FACECRAFT_ALLOWED_REGISTRIES ?? "").split(/[\s,]+/).filter((name) => name !== "");
+  return named.length > 0 ? named : defaultRegistries;
+}
+
 const label = (key: string) => `org.opencontainers.image.${key}`;
 const fixedLabels: Record<string, string> = {
   source: "https://github.com/djok/facecraft",

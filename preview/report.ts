@@ -1,5 +1,5 @@
 import { models as knownModels, type ModelName, modelNames } from "../components/models.ts";
-import { viewImage } from "../policy/image.ts";
+import { type VerifiedModel, value, viewImage } from "../policy/image.ts";
 import { defaultRegistries, judge, rules } from "../policy/rules.ts";
 import { type Change, describeChanges, plannedTags, record, releaseStep, show } from "./changes.ts";
 import type { PackViolation, Plan, Problem, Step } from "./events.ts";
@@ -104,9 +104,9 @@ function countOps(plan: Plan): Record<string, number> {
 }
 
 function applyPolicy(plan: Plan, allowedRegistries: readonly string[]): PolicyResult {
-  const verified = plan.steps
+  const verified: VerifiedModel[] = plan.steps
     .filter(isModel)
-    .map(({ name, after }) => ({ name, sha256: String(after?.inputs.sha256) }));
+    .map(({ name, after }) => ({ name, sha256: value(after?.inputs.sha256) }));
   const seen = plan.steps
     .filter(({ type, op, after }) => type === "docker-build:index:Image" && op !== "delete" && after)
     .map(({ name, after }) => viewImage(name, after?.inputs ?? {}, after?.retainOnDelete))
@@ -139,8 +139,8 @@ function modelRow({ name, op, before, after }: Step): ModelRow | undefined {
     return undefined;
   }
   const { sizeBytes, drift } = { ...before?.outputs, ...after.outputs };
-  const sha256 = String(after.inputs.sha256);
-  const old = before && String(before.inputs.sha256);
+  const sha256 = show(after.inputs.sha256);
+  const old = before && show(before.inputs.sha256);
   const [url] = Array.isArray(after.inputs.urls) ? after.inputs.urls : [after.inputs.urls];
   return {
     name: known,

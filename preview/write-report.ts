@@ -2,6 +2,7 @@
 // and ends with 1 when the preview failed or a rule is broken.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { allowedRegistries } from "../policy/rules.ts";
 import { readEvents } from "./events.ts";
 import { lastRelease } from "./lastRelease.ts";
 import { toMarkdown } from "./markdown.ts";
@@ -9,8 +10,7 @@ import { makeReport } from "./report.ts";
 
 const [stack = "", eventLog = "", folder = ""] = process.argv.slice(2);
 const plan = readEvents(await readFile(eventLog, "utf8"));
-const allowed = process.env.FACECRAFT_ALLOWED_REGISTRIES?.split(/[\s,]+/).filter((name) => name !== "");
-const report = makeReport(stack, plan, await lastRelease(plan), allowed?.length ? allowed : undefined);
+const report = makeReport(stack, plan, await lastRelease(plan), allowedRegistries());
 await mkdir(folder, { recursive: true });
 await writeFile(join(folder, `${stack}.json`), `${JSON.stringify(report, undefined, 2)}\n`);
 await writeFile(join(folder, `${stack}.md`), toMarkdown(report));

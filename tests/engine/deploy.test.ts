@@ -30,6 +30,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await deploy("destroy", "staging", "good");
   await deploy("destroy", "production", "good");
+  const ids = await output("docker", ["images", "--quiet", "--filter", `reference=${clone.repository}`], { env });
+  await output("docker", ["image", "rm", "--force", ...new Set(ids.split("\n").filter(Boolean))], { env });
   clone?.remove();
 });
 

@@ -81,13 +81,17 @@ afterAll(() => rmSync(top, { recursive: true, force: true }));
 async function judge(
   change: object,
   pack = "policy/index.ts",
-  { verified = models, args = [] }: { verified?: Record<string, string>; args?: string[] } = {},
+  {
+    verified = models,
+    args = [],
+    more = {},
+  }: { verified?: Record<string, string>; args?: string[]; more?: object } = {},
 ): Promise<Result> {
   const values = { inputs: { ...inputs, ...change }, models: verified, options: { retainOnDelete: true } };
   const lines = Object.entries(values).map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`);
   writeFileSync(join(program, "inputs.ts"), lines.join("\n"));
   const all = ["preview", "--stack", "test", "--non-interactive", "--policy-pack", join(root, pack), ...args];
-  return run(["pulumi", ...all], program, env);
+  return run(["pulumi", ...all], program, { ...env, ...more });
 }
 
 describe("the policy pack", () => {
@@ -117,12 +121,14 @@ describe("the policy pack", () => {
     expect(code).not.toBe(0);
   });
 
-  test("allows the registries that its config names", async () => {
+  test("allows the registries that its config or the environment names", async () => {
     const config = join(top, "config.json");
     writeFileSync(config, JSON.stringify({ "allowed-registries": { allowed: ["quay.io/x"] } }));
     const tags = ["quay.io/x/y:cpu", "quay.io/x/y:1.2.0-cpu-SUFFIX"];
     const { code } = await judge({ tags }, "policy/index.ts", { args: ["--policy-pack-config", config] });
     expect(code).toBe(0);
+    const more = { FACECRAFT_ALLOWED_REGISTRIES: "quay.io" };
+    expect((await judge({ tags }, "policy/index.ts", { more })).code).toBe(0);
   });
 
   test("stops an image before models are verified", async () => {

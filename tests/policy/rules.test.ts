@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { models } from "../../components/models.ts";
 import { type Inputs, secret, unknown, viewImage } from "../../policy/image.ts";
-import { type Context, defaultRegistries, judge, rules } from "../../policy/rules.ts";
+import { allowedRegistries, type Context, defaultRegistries, judge, rules } from "../../policy/rules.ts";
 
 const pin = "a".repeat(64);
 const digest = `sha256:${"b".repeat(64)}`;
@@ -140,6 +140,14 @@ test("loopback is always an allowed registry", () => {
   const tags = ["localhost:5000/facecraft:1.2.0-cpu-0a1b2c3d", "127.0.0.1:5000/facecraft:cpu"];
   expect(broken({ tags })).toEqual([]);
   expect(broken({ tags: [...tags, "localhost.example.org/facecraft:cpu"] })).toHaveLength(1);
+});
+
+test("the environment can name other registries", () => {
+  const tags = ["ghcr.io/acme/facecraft:cpu", "ghcr.io/acme/facecraft:1.2.0-cpu-0a1b2c3d"];
+  const named = allowedRegistries({ FACECRAFT_ALLOWED_REGISTRIES: "ghcr.io/acme, docker.io/djok" });
+  expect(broken({ tags })).toHaveLength(2);
+  expect(broken({ tags }, { context: { ...context, allowedRegistries: named } })).toEqual([]);
+  expect(allowedRegistries({})).toEqual(defaultRegistries);
 });
 
 test("the torch index of a mirror is known by its words", () => {
