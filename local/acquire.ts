@@ -70,7 +70,6 @@ export interface GoBuild {
   program: string;
   /** `-X` settings of the linker. */
   define?: Record<string, string>;
-  cgo?: boolean;
 }
 
 /** Builds a pinned program from Go modules into a folder. @throws Failure when there is no Go, or the build fails */
@@ -88,7 +87,7 @@ export async function goBuild(build: GoBuild, folder: string): Promise<void> {
   await timed(`building ${build.program} from Go modules`, () =>
     output("go", ["build", "-trimpath", "-ldflags", ["-s", "-w", ...defines].join(" "), "-o", fresh, build.main], {
       cwd: join(root, "local/tools", build.tool),
-      env: { ...process.env, CGO_ENABLED: build.cgo ? "1" : "0", ...goFolders() },
+      env: { ...process.env, CGO_ENABLED: "0", ...goFolders() },
     }),
   );
   await rename(fresh, target);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { readDockerfile } from "../components/dockerfile.ts";
 import { variantNames, variants } from "../components/variants.ts";
 import { reachable } from "./acquire.ts";
+import { hasDebian, unpackDebian } from "./debian.ts";
 import { output, which } from "./exec.ts";
 import { local, paths, root, tools } from "./paths.ts";
 import { Failure, timed } from "./say.ts";
@@ -53,21 +54,16 @@ async function findDebootstrap(work: string): Promise<{ program: string; env: Re
   if (which("debootstrap")) {
     return { program: "debootstrap", env: {} };
   }
-  if (!which("apt-get") || !which("dpkg-deb")) {
+  if (!hasDebian()) {
     throw new Failure(
       "Docker Hub cannot be reached, and a base image can be made from Debian's packages only. " +
         "Install debootstrap and run this again.",
     );
   }
-  // Not installed: unpacked for this once, so that the system stays as it is.
-  const lists = ["-o", `Dir::State::Lists=${join(work, "lists")}`, "-o", `Dir::Cache=${join(work, "cache")}`];
-  await mkdir(join(work, "lists", "partial"), { recursive: true });
-  await mkdir(join(work, "cache", "archives", "partial"), { recursive: true });
-  await output("apt-get", [...lists, "update", "-qq"], { cwd: work });
-  await output("apt-get", [...lists, "download", "-qq", "debootstrap"], { cwd: work });
-  await output("sh", ["-c", "dpkg-deb -x debootstrap_*.deb debootstrap"], { cwd: work });
-  const folder = join(work, "debootstrap/usr");
-  return { program: join(folder, "sbin/debootstrap"), env: { DEBOOTSTRAP_DIR: join(folder, "share/debootstrap") } };
+  const folder = join(work, "debootstrap");
+  await unpackDebian(["debootstrap"], folder);
+  const env = { DEBOOTSTRAP_DIR: join(folder, "usr/share/debootstrap") };
+  return { program: join(folder, "usr/sbin/debootstrap"), env };
 }
 
 /** Decides on the bases, and publishes the Debian file system to the local registry where that is the choice. */

@@ -1,14 +1,16 @@
-import { existsSync, lstatSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
 import { cp, link, mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { downloadTar, type GoBuild, goBuild, installScript, reachable, unpack } from "./acquire.ts";
+import { hasDebian, unpackDebian } from "./debian.ts";
 import { isExecutable, output, which } from "./exec.ts";
 import { bin, libexec, pulumiHome, tools } from "./paths.ts";
+import { Failure, timed } from "./say.ts";
 import { goModuleVersion, packageVersion } from "./versions.ts";
 
 /** Where a tool comes from, in the order in which that is tried. */
-export type Origin = "yours" | "archive" | "download" | "built from Go modules" | "stand-in";
+export type Origin = "yours" | "archive" | "download" | "built from Go modules" | "Debian package" | "stand-in";
 
 export interface Tool {
   name: string;
@@ -27,7 +29,6 @@ const arch = process.arch === "arm64" ? "arm64" : "amd64";
 const versions = {
   pulumi: packageVersion("@pulumi/pulumi"),
   buildkit: goModuleVersion("buildkit", "github.com/moby/buildkit"),
-  runc: goModuleVersion("runc", "github.com/opencontainers/runc"),
   registry: goModuleVersion("registry", "github.com/distribution/distribution/v3"),
 };
 
@@ -37,6 +38,7 @@ const versions = {
  */
 const archive = process.env.FACECRAFT_PULUMI_ARCHIVE;
 export const home = archive ? `${pulumiHome}-archive` : pulumiHome;
+const debianRunc = join(tools, "downloads", "debian-runc");
 const hosts = join(home, "versions", versions.pulumi, "bin");
 
 /** What the programs of this project run with: our own tools behind the user's. */
@@ -241,6 +243,37 @@ export const pulumiTools: Tool[] = [
   plugin("random", "random.ts"),
 ];
 
+/** Not from Go modules: BuildKit wants a runc with seccomp, and that takes the headers of a C library. */
+const runc: Tool = {
+  name: "runc",
+  version: "",
+  use: "runs build steps",
+  find() {
+    const users = which("runc");
+    const ours = join(bin, "runc");
+    const origin = existsSync(ours) && readlinkSync(ours).startsWith(debianRunc) ? "Debian package" : "download";
+    return users ? { path: users, origin: "yours" } : recorded(ours, origin);
+  },
+  async obtain() {
+    const { url } = buildkitDownload("");
+    const downloaded = join(tools, "downloads", `buildkitd-${versions.buildkit}`);
+    const program = join(downloaded, "bin/buildkit-runc");
+    if (!existsSync(program) && !existsSync(downloaded) && (await reachable(url))) {
+      await downloadTar(url, downloaded, 0);
+    }
+    if (!existsSync(program) && !hasDebian()) {
+      throw new Failure(
+        "runc is not installed, and neither a download nor a Debian package is to be had. Install runc.",
+      );
+    }
+    if (!existsSync(program)) {
+      await timed("getting runc from Debian's packages", () => unpackDebian(["runc"], debianRunc));
+    }
+    await mkdir(bin, { recursive: true });
+    symlinkSync(existsSync(program) ? program : join(debianRunc, "usr/sbin/runc"), join(bin, "runc"));
+  },
+};
+
 export const serviceTools: Tool[] = [
   program(
     "buildkitd",
@@ -256,13 +289,7 @@ export const serviceTools: Tool[] = [
     { tool: "buildkit", main: "github.com/moby/buildkit/cmd/buildctl", program: "buildctl" },
     buildkitDownload("buildctl"),
   ),
-  program(
-    "runc",
-    versions.runc,
-    "runs build steps",
-    { tool: "runc", main: "github.com/opencontainers/runc", program: "runc", cgo: true },
-    buildkitDownload("buildkit-runc"),
-  ),
+  runc,
   program(
     "registry",
     versions.registry,
