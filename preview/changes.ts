@@ -26,7 +26,9 @@ export function describeChanges(plan: Plan): Change[] {
   if (!release || release.op === "same" || !after || !before) {
     return [];
   }
-  const args = compare(record(before.buildArgs), record(after.buildArgs)).map(nameArg);
+  const args = compare(record(before.buildArgs), record(after.buildArgs))
+    .filter(({ what }) => what !== implied || revisionOf(before) === revisionOf(after))
+    .map(nameArg);
   const labels = compare(record(before.labels), record(after.labels))
     .filter(({ what }) => !/base\.(name|digest)$/.test(what)) // told by the build arg
     .map(nameLabel);
@@ -71,6 +73,15 @@ function compare(before: Record<string, unknown>, after: Record<string, unknown>
     }));
 }
 
+const argNames = {
+  SOURCE_DATE_EPOCH: "time of the source's commit",
+  CONSTRAINTS: "constraints of the packages",
+  SMOKE_TEST: "smoke test",
+};
+
+/** Follows from the source revision, and says nothing more. */
+const implied = "SOURCE_DATE_EPOCH";
+
 function nameArg(change: Change): Change {
   const model = Object.values(models).find(({ arg }) => change.what.startsWith(`${arg}_`));
   const base = variantNames.some((name) => (Object.values(variants[name].bases) as string[]).includes(change.what));
@@ -83,13 +94,17 @@ function nameArg(change: Change): Change {
     };
     return { ...change, what: `${kinds[kind] ?? `${kind} of`} ${model.title}` };
   }
-  const names: Record<string, string> = { TORCH_INDEX_URL: "torch index", PIP_INDEX_URL: "package index" };
+  const names: Record<string, string> = { TORCH_INDEX_URL: "torch index", PIP_INDEX_URL: "package index", ...argNames };
   return { ...change, what: base ? `base image (${change.what})` : (names[change.what] ?? `build arg ${change.what}`) };
 }
 
 function nameLabel(change: Change): Change {
   const key = change.what.replace("org.opencontainers.image.", "");
   return { ...change, what: key === "revision" ? "source revision" : key === "version" ? key : `label ${key}` };
+}
+
+function revisionOf(inputs: Readonly<Record<string, unknown>>): string {
+  return show(record(inputs.labels)["org.opencontainers.image.revision"]);
 }
 
 function appOf(inputs: Readonly<Record<string, unknown>>): string {

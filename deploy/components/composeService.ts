@@ -27,6 +27,7 @@ export class ComposeService extends pulumi.ComponentResource {
       ([file, { healthcheck, variant }]): Rollout => ({
         file,
         seconds: settings.readyWithin || secondsToReady(healthcheck),
+        secondsBack: Math.max(settings.readyWithin, secondsToReady(healthcheck)),
         // A GPU rarely holds two releases at once.
         trial: settings.trial && variant !== "gpu",
       }),

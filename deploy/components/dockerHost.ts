@@ -15,25 +15,36 @@ export async function dockerHost(): Promise<Host> {
     );
   return {
     async running(project) {
-      const filters = [`label=com.docker.compose.project=${project}`, `label=com.docker.compose.service=${service}`];
-      const query = filters.flatMap((filter) => ["--filter", filter]);
-      const [id] = (await output(["docker", "container", "ls", "--quiet", ...query])).split("\n").filter(Boolean);
-      if (!id) {
-        return undefined;
-      }
-      const [container] = JSON.parse(await output(["docker", "container", "inspect", id]));
-      const kept = container.Config.Labels[fileLabel];
+      const kept = (await inspect(project))?.Config.Labels[fileLabel];
       return kept ? JSON.parse(Buffer.from(kept, "base64").toString()) : undefined;
     },
     async up(file, seconds) {
       const wait = ["--wait", "--wait-timeout", String(seconds)];
       await run(file.name, ["up", "--detach", "--remove-orphans", "--quiet-pull", ...wait], withLabel(file));
+      // Compose may end without an error when the time is up (seen with 5.1.0): only the container's own word counts.
+      const status = (await inspect(file.name))?.State.Health?.Status ?? "without a health check";
+      if (status !== "healthy") {
+        throw new Error(`the container is ${status} after ${seconds} s`);
+      }
     },
     async down(project, { volumes }) {
       await run(project, ["down", "--remove-orphans", ...(volumes ? ["--volumes"] : [])]);
     },
     logs: (project) => run(project, ["logs", "--no-color", "--no-log-prefix", "--tail", "40"]),
   };
+}
+
+interface Container {
+  Config: { Labels: Record<string, string> };
+  State: { Health?: { Status: string } };
+}
+
+/** The container of a project that runs. */
+async function inspect(project: string): Promise<Container | undefined> {
+  const filters = [`label=com.docker.compose.project=${project}`, `label=com.docker.compose.service=${service}`];
+  const query = filters.flatMap((filter) => ["--filter", filter]);
+  const [id] = (await output(["docker", "container", "ls", "--quiet", ...query])).split("\n").filter(Boolean);
+  return id ? JSON.parse(await output(["docker", "container", "inspect", id]))[0] : undefined;
 }
 
 function withLabel(file: ComposeFile): ComposeFile {

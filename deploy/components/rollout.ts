@@ -16,6 +16,8 @@ export interface Rollout {
   file: ComposeFile;
   /** How long the service may take to get healthy. */
   seconds: number;
+  /** How long the release before it may take when it is started again: never cut short, so that going back works. */
+  secondsBack: number;
   /** Prove the new release beside the running one first. */
   trial: boolean;
 }
@@ -28,7 +30,7 @@ export class RolloutError extends Error {}
  *
  * @throws RolloutError with the end of the new release's log
  */
-export async function rollOut({ file, seconds, trial }: Rollout, host: Host): Promise<void> {
+export async function rollOut({ file, seconds, secondsBack, trial }: Rollout, host: Host): Promise<void> {
   const project = file.name;
   const image = imageOf(file);
   const before = await host.running(project);
@@ -47,7 +49,7 @@ export async function rollOut({ file, seconds, trial }: Rollout, host: Host): Pr
       await host.down(project, { volumes: false });
       throw new RolloutError(`${message(error)}\nNo release ran before it, so none runs now.`);
     }
-    await host.up(before, seconds).catch((second) => {
+    await host.up(before, secondsBack).catch((second) => {
       throw new RolloutError(`${message(error)}\nGoing back to ${imageOf(before)} failed too: ${message(second)}`);
     });
     throw new RolloutError(`${message(error)}\nRolled back: ${imageOf(before)} serves again, in place of ${image}.`);

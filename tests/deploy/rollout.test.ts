@@ -84,7 +84,7 @@ class FakeHost implements Host {
 }
 
 async function attempt(host: FakeHost, digit: string, trial = true): Promise<string> {
-  return rollOut({ file: file(digit), seconds: 60, trial }, host).then(
+  return rollOut({ file: file(digit), seconds: 60, secondsBack: 300, trial }, host).then(
     () => "done",
     (error) => error.message,
   );

@@ -68,7 +68,7 @@ describe("a pull request that", () => {
     const { code, report, markdown } = await preview();
 
     expect(code).toBe(0);
-    expect(report.changes).toEqual([{ what: "source revision", from: released.revision, to: revision }]);
+    expect(report.changes[0]).toEqual({ what: "source revision", from: released.revision, to: revision });
     expect(report.tags).toEqual([
       `${clone.repository}:cpu`,
       `${clone.repository}:1.0.0-cpu-<suffix chosen by the update>`,
