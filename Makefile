@@ -1,20 +1,29 @@
 STACK ?= local
 export STACK
 
-.PHONY: help up preview refresh outputs down destroy test test-unit test-engine lint doctor
+.PHONY: help up preview refresh drift deploy undeploy outputs down destroy test test-unit test-engine lint doctor
 .PHONY: update-checksums update-bases image-report constraints bench
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-up: ## Builds, proves and publishes the image of a stack (STACK=local)
+up: ## Builds, proves and publishes the image of a stack (STACK=local; YES=1 asks nothing)
 	@local/run up
 
-preview: ## Shows what up would do; pushes nothing
+preview: ## Shows what up would do and writes a report; pushes nothing, needs no account
 	@local/run preview
 
 refresh: ## Looks for drift: models that upstream replaced, images that are gone
 	@local/run refresh
+
+drift: ## Fails when models or images are not as the last update left them; changes nothing
+	@local/run drift
+
+deploy: ## Runs the stack's image with Docker Compose, through the deploy stack of the same name
+	@local/run deploy
+
+undeploy: ## Stops what deploy started
+	@local/run undeploy
 
 outputs: ## Prints the stack's outputs as JSON
 	@local/run outputs

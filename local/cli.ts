@@ -1,9 +1,12 @@
 // The commands behind the Makefile: `local/run COMMAND`, with the stack's name in STACK.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { deploy, deployElsewhere, undeploy } from "./deploy.ts";
+import { stopDocker } from "./docker.ts";
 import { doctor } from "./doctor.ts";
 import { interactive, output } from "./exec.ts";
 import { local, paths, root } from "./paths.ts";
+import { hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
 import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
 import { Failure, say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
@@ -31,18 +34,36 @@ const commands: Record<string, () => Promise<number>> = {
   async up() {
     const { args, env } = await prepare();
     // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
-    const unattended = isLocal(stack) ? ["--yes", "--skip-preview"] : [];
-    return pulumi(["up", "--refresh", ...unattended, ...args], env);
+    return pulumi(["up", "--refresh", ...policyPack, ...unattended(), ...args], env);
   },
 
   async preview() {
     const { args, env } = await prepare();
-    return pulumi(["preview", ...args], env);
+    return isLocal(stack) || hasBackend(env) ? previewWithReport(stack, args, env) : previewWithoutBackend(stack, env);
   },
 
   async refresh() {
     const { args, env } = await prepare();
-    return pulumi(["refresh", ...(isLocal(stack) ? ["--yes", "--skip-preview"] : []), ...args], env);
+    return pulumi(["refresh", ...unattended(), ...args], env);
+  },
+
+  /** Changes nothing, and fails when anything is not as the last update left it. */
+  async drift() {
+    const { args, env } = await prepare();
+    return pulumi(["refresh", "--preview-only", "--expect-no-changes", "--diff", ...args], env);
+  },
+
+  /** Runs the stack's image through the deploy stack of the same name. */
+  async deploy() {
+    const { env } = await prepare();
+    return isLocal(stack) ? deploy(stack, env) : deployElsewhere(stack, env);
+  },
+
+  async undeploy() {
+    const { env } = await prepare();
+    const code = await undeploy(stack, env);
+    await stopDocker();
+    return code;
   },
 
   async outputs() {
@@ -61,6 +82,7 @@ const commands: Record<string, () => Promise<number>> = {
   async down() {
     const running = runningServices().filter(({ pid }) => pid !== undefined);
     await stopServices();
+    await stopDocker();
     if (running.length > 0) {
       say(`stopped ${running.map(({ name }) => name).join(", ")}`);
     }
@@ -69,10 +91,11 @@ const commands: Record<string, () => Promise<number>> = {
 
   async destroy() {
     const { args, env } = await prepare();
-    const code = await pulumi(["destroy", ...(isLocal(stack) ? ["--yes", "--skip-preview"] : []), ...args], env);
+    const code = await pulumi(["destroy", ...unattended(), ...args], env);
     if (code === 0 && isLocal(stack)) {
       await output("pulumi", ["stack", "rm", stack, "--yes", "--preserve-config"], { cwd: root, env });
       await stopServices();
+      await stopDocker();
       const left = await output("pulumi", ["stack", "ls", "--json"], { cwd: root, env });
       if (JSON.parse(left).length === 0) {
         await rm(join(local, "ports.json"), { force: true });
@@ -114,6 +137,11 @@ const commands: Record<string, () => Promise<number>> = {
     return 0;
   },
 };
+
+/** The local stacks ask no questions; others only when told so by YES=1. */
+function unattended(): string[] {
+  return isLocal(stack) || process.env.YES === "1" ? ["--yes", "--skip-preview"] : [];
+}
 
 function script(file: string, args: string[] = [], env: NodeJS.ProcessEnv = process.env): Promise<number> {
   return interactive(process.execPath, [file, ...args], { cwd: root, env });

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { dockerEnvironment } from "./docker.ts";
 import { interactive, output } from "./exec.ts";
+import { freePort } from "./freePort.ts";
 import { paths, root } from "./paths.ts";
 import { Failure } from "./say.ts";
 
@@ -75,12 +75,4 @@ async function ready(url: string): Promise<string> {
     throw new Failure(`${url}/ready answered ${response.status}: ${text}`);
   }
   return `${response.status} ${text}`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { existsSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { goBuild } from "./acquire.ts";
-import { output, which } from "./exec.ts";
+import { hasDebian, unpackDebian } from "./debian.ts";
+import { output } from "./exec.ts";
 import { bin, local, paths, tools } from "./paths.ts";
 import { Failure, say, timed } from "./say.ts";
 import { toolPath } from "./tools.ts";
@@ -117,23 +118,8 @@ async function obtainDocker(): Promise<void> {
   if (existsSync(folder)) {
     return;
   }
-  if (!which("apt-get") || !which("dpkg-deb")) {
+  if (!hasDebian()) {
     throw new Failure("No Docker daemon answers, and one can be fetched from Debian's packages only. Install Docker.");
   }
-  await timed("getting a Docker daemon from Debian's packages", async () => {
-    const work = await mkdtemp(join(tools, "docker-"));
-    try {
-      const own = ["-o", `Dir::State::Lists=${join(work, "lists")}`, "-o", `Dir::Cache=${join(work, "cache")}`];
-      await mkdir(join(work, "lists", "partial"), { recursive: true });
-      await mkdir(join(work, "cache", "archives", "partial"), { recursive: true });
-      await output("apt-get", [...own, "update", "-qq"], { cwd: work });
-      await output("apt-get", [...own, "download", "-qq", ...packages], { cwd: work });
-      for (const file of readdirSync(work).filter((name) => name.endsWith(".deb"))) {
-        await output("dpkg-deb", ["-x", file, "tree"], { cwd: work });
-      }
-      await rename(join(work, "tree"), folder);
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
-  });
+  await timed("getting a Docker daemon from Debian's packages", () => unpackDebian(packages, folder));
 }

@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { output } from "./exec.ts";
+import { freePort } from "./freePort.ts";
 import { local, paths } from "./paths.ts";
 import { Failure, say } from "./say.ts";
 import { certificate } from "./tls.ts";
@@ -160,14 +161,6 @@ async function choosePorts(): Promise<Ports> {
   }
   writeFileSync(join(local, "ports.json"), `${JSON.stringify(ports)}\n`);
   return ports;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function refuseTakenPort(service: Service, ports: Ports): Promise<void> {

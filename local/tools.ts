@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
 import { cp, link, mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -251,7 +251,7 @@ const runc: Tool = {
   find() {
     const users = which("runc");
     const ours = join(bin, "runc");
-    const origin = existsSync(ours) && readlinkSync(ours).startsWith(debianRunc) ? "Debian package" : "download";
+    const origin = existsSync(ours) && realpathSync(ours).includes("/debian-runc/") ? "Debian package" : "download";
     return users ? { path: users, origin: "yours" } : recorded(ours, origin);
   },
   async obtain() {

@@ -1,11 +1,11 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseRelease } from "../../deploy/release.ts";
 import { dockerEnvironment } from "../../local/docker.ts";
 import { output } from "../../local/exec.ts";
+import { freePort } from "../../local/freePort.ts";
 import { paths, root } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { type Result, run } from "../run.ts";
@@ -179,12 +179,4 @@ async function sickRelease(): Promise<Outputs> {
   );
   const digest = JSON.parse(readFileSync(metadata, "utf8"))["containerimage.digest"] as string;
   return { ...released, digest, imageRef: `${tag}@${digest}`, version: "1.0.1" };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
