@@ -78,7 +78,7 @@ const services: Service[] = [
           // Build steps reach the artifact server and the wheel index, which listen on loopback only.
           'networkMode = "host"',
           // Each change of the Python packages leaves more than a gigabyte behind.
-          'maxUsedSpace = "20GB"',
+          'maxUsedSpace = "15GB"',
           'reservedSpace = "5GB"',
           'minFreeSpace = "5GB"',
           `[registry."localhost:${ports.registry}"]`,
