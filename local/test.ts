@@ -16,12 +16,18 @@ const vitest = (project: string, ...paths: string[]) => [
 ];
 
 /** What `make test` consists of. Those with services need the local services, and leave them as they were found. */
-const suites: Record<string, { command: string[]; services?: boolean }> = {
+const suites: Record<string, { command: string[]; services?: boolean; extra?: boolean }> = {
   lint: { command: [program("biome"), "check", "--error-on-warnings", "."] },
   types: { command: [program("tsc"), "--noEmit"] },
   unit: { command: vitest("unit") },
   engine: { command: vitest("engine", "tests/engine"), services: true },
   images: { command: vitest("engine", "tests/images"), services: true },
+  // A part of the above, for a second run with other plugins.
+  release: {
+    command: vitest("engine", "tests/engine/release.test.ts", "tests/engine/mistakes.test.ts"),
+    services: true,
+    extra: true,
+  },
 };
 
 /** Runs suites, all of them by default, and ends with a line that counts; returns the exit code. */
@@ -30,7 +36,7 @@ export async function runTests(names: readonly string[]): Promise<number> {
   if (unknown) {
     throw new Failure(`There is no test suite "${unknown}"; there are ${Object.keys(suites).join(", ")}.`);
   }
-  const chosen = names.length > 0 ? names : Object.keys(suites);
+  const chosen = names.length > 0 ? names : Object.keys(suites).filter((name) => !suites[name]?.extra);
   const total = { passed: 0, failed: 0, skipped: 0 };
   const wereRunning = runningServices().some(({ pid }) => pid !== undefined);
   let up = false;
