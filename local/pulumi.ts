@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { interactive, output } from "./exec.ts";
 import { paths, root, tools } from "./paths.ts";
 import { certificate } from "./tls.ts";
-import { home, toolPath } from "./tools.ts";
+import { home, pulumiTools, toolPath } from "./tools.ts";
 
 /**
  * The environment in which the engine runs the local stacks: state in a folder, no account, no questions, and the
@@ -27,9 +27,11 @@ export async function localEnvironment(state: string = paths.state): Promise<Nod
   };
 }
 
-/** What any stack needs to find the tools that were brought up here. */
+/** What any stack needs to find the tools that were brought up here. A Pulumi of the user's own has its own home. */
 export function toolEnvironment(): Record<string, string> {
+  const usersPulumi = pulumiTools.some(({ name, find }) => name === "pulumi" && find()?.origin === "yours");
   return {
+    ...(!usersPulumi && !process.env.PULUMI_HOME && { PULUMI_HOME: home }),
     PATH: toolPath(),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     FACECRAFT_ROOT: root,
