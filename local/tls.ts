@@ -62,10 +62,13 @@ export async function certificate(): Promise<Certificate> {
   };
 }
 
-/** PEM file that this machine's administrator has named, for example because a proxy inspects TLS. */
+/**
+ * PEM file that this machine's administrator has named, for example because a proxy inspects TLS. In a process that runs in
+ * the local stacks' own environment it is the bundle that was made from that file.
+ */
 export function namedCaBundle(): string | undefined {
   const named = process.env.SSL_CERT_FILE;
-  return named && named !== paths.caBundle && existsSync(named) ? named : undefined;
+  return named && existsSync(named) ? named : undefined;
 }
 
 function systemCas(): string {
