@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readArgs } from "../artifacts/pins.ts";
 import { ConfigError } from "./configReader.ts";
@@ -8,8 +7,6 @@ export interface Dockerfile {
   path: string;
   /** Path of the ignore file that Docker reads with it; it says what of a directory is the application. */
   ignoreFile: string;
-  /** sha256 of its text: 64 hex digits. */
-  digest: string;
   /** Defaults of its ARGs: model URLs, pins, base images. */
   args: ReadonlyMap<string, string>;
   healthcheck: Healthcheck;
@@ -27,14 +24,7 @@ export interface Healthcheck {
 
 export function readDockerfile(path: string): Dockerfile {
   const text = readFileSync(path, "utf8");
-  const digest = createHash("sha256").update(text).digest("hex");
-  return {
-    path,
-    digest,
-    ignoreFile: `${path}.dockerignore`,
-    args: readArgs(text),
-    healthcheck: parseHealthcheck(text, path),
-  };
+  return { path, ignoreFile: `${path}.dockerignore`, args: readArgs(text), healthcheck: parseHealthcheck(text, path) };
 }
 
 /** @throws Error when the Dockerfile declares no health check on an HTTP path, or leaves out one of its settings. */

@@ -42,7 +42,11 @@ export class FacecraftImage extends pulumi.ComponentResource {
       { ...parent, dependsOn: modelNames.map((model) => args.checksums[model]) },
     );
 
-    const suffix = new random.RandomId(`${name}-suffix`, { byteLength: 4, keepers: keepersOf(args) }, parent);
+    const suffix = new random.RandomId(
+      `${name}-suffix`,
+      { byteLength: 4, keepers: keepersOf(args, proof.contextHash) },
+      parent,
+    );
     const moving = args.variant;
     const immutable = pulumi.interpolate`${tagStem(args)}-${suffix.hex}`;
 
@@ -150,13 +154,12 @@ function buildInputs(args: FacecraftImageArgs) {
  * Everything that the release is made of. A change of any of these makes another suffix, so that an immutable tag never
  * comes to mean other bytes.
  */
-function keepersOf(args: FacecraftImageArgs): Record<string, string> {
+function keepersOf(args: FacecraftImageArgs, contextHash: pulumi.Output<string>): Record<string, pulumi.Input<string>> {
   return {
     ...args.buildArgs,
     ...args.labels,
-    // A directory's context is named for the digest of its content, a git URL for its commit.
     app: args.appContext,
-    dockerfile: args.dockerfileDigest,
+    context: contextHash,
     platforms: args.platforms.join(","),
   };
 }

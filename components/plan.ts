@@ -15,8 +15,6 @@ export interface ReleasePlan {
   revision: string;
   repository: string;
   dockerfile: string;
-  /** sha256 of the Dockerfile's text: 64 hex digits. */
-  dockerfileDigest: string;
   torchIndexUrl: string;
   healthcheck: Healthcheck;
   /** Location of the application, the named build context `app`. */
@@ -84,7 +82,6 @@ export function planRelease(config: Config, dockerfile: Dockerfile, source: Sour
     ...(caBundle && { caBundle }),
     revision: source.revision,
     dockerfile: dockerfile.path,
-    dockerfileDigest: dockerfile.digest,
     torchIndexUrl,
     healthcheck: dockerfile.healthcheck,
     appContext: source.context,
