@@ -4,10 +4,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { output } from "./exec.ts";
 import { freePort } from "./freePort.ts";
 import { local, paths } from "./paths.ts";
-import { Failure, say } from "./say.ts";
+import { Failure } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { toolPath } from "./tools.ts";
 
@@ -234,16 +233,4 @@ function runningPid(name: string): number | undefined {
   const ours =
     name === "buildkitd" || name === "registry" ? join(paths.run, name) : paths[name as "artifacts" | "wheels"];
   return stdout.includes(ours) ? pid : undefined;
-}
-
-/** Waits for the builder to answer, and says what to do when it does not. */
-export async function checkBuilder(): Promise<void> {
-  try {
-    await output("buildctl", ["--addr", `unix://${paths.buildkitSocket}`, "debug", "workers"], {
-      env: { ...process.env, PATH: toolPath() },
-    });
-  } catch (error) {
-    say(`the builder's log is ${join(paths.run, "buildkitd.log")}`);
-    throw error;
-  }
 }
