@@ -15,7 +15,9 @@ let garbage = 0;
  */
 export function countGarbage(bytes: number): void {
   garbage += bytes;
-  if (garbage < collectEvery) return;
+  if (garbage < collectEvery) {
+    return;
+  }
   garbage = 0;
   if (collect === undefined) {
     setFlagsFromString("--expose-gc");

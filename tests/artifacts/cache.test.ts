@@ -78,17 +78,25 @@ describe("with the file in the cache", () => {
   test.each([
     ["is down", undefined, "the connection was refused"],
     ["answers 503", 503, "503"],
-    ["no longer has it", 404, "404"],
     ["lets nobody in", 403, "403"],
   ])("an upstream that %s does not stop the release, but is told about", async (_how, status, cause) => {
     const { server, url, fetch, warnings, artifact } = await warm();
-    if (status === undefined) await server.close();
-    else server.answer((_request, response) => response.writeHead(status).end());
-    expect(await fetch(url, body)).toEqual(artifact);
+    if (status === undefined) {
+      await server.close();
+    } else {
+      server.answer((_request, response) => response.writeHead(status).end());
+    }
+    expect(await fetch(url, body)).toEqual({ ...artifact, confirmed: false });
     expect(warnings).toEqual([
       expect.stringMatching(/CodeFormer: the verified file in the cache is used, because http/),
     ]);
     expect(warnings[0]).toContain(cause);
+  });
+
+  test("an upstream that no longer has it stops the release, as it would on a machine with an empty cache", async () => {
+    const { server, url, refuses, artifact } = await warm();
+    server.answer((_request, response) => response.writeHead(404).end());
+    await refuses(url, body, `a verified copy, for a mirror of your own, is ${artifact.path}`);
   });
 
   test("another mirror is verified by its bytes, not by the other's version", async () => {
@@ -153,7 +161,9 @@ test("part files of killed processes are swept, those of other containers only w
   const [ours, theirs, old] = [lockScope, "deadbeef", "0ldbeef0"].map((scope) =>
     join(cacheDir, `${hash}.${scope}.1.part`),
   );
-  for (const path of [ours!, theirs!, old!]) writeFileSync(path, "half");
+  for (const path of [ours!, theirs!, old!]) {
+    writeFileSync(path, "half");
+  }
   utimesSync(old!, new Date(0), new Date(0));
   const server = await serve(staticFile(body));
   await trial(cacheDir).fetch(`${server.url}/m.pth`, body);

@@ -23,6 +23,7 @@ test("a raw file is verified, cached under its hash, and reported with its size 
     url,
     etag: '"v1"',
     path: `${cacheDir}/${sha256(body)}`,
+    confirmed: true,
   });
   expect(readFileSync(artifact.path)).toEqual(body);
 });

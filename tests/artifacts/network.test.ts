@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttps } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -80,7 +80,9 @@ describe("a proxy from the environment", () => {
           socket.write("HTTP/1.1 200 OK\r\n\r\n");
           socket.pipe(upstream).pipe(socket);
         });
-        for (const end of [socket, upstream]) end.on("error", () => {});
+        for (const end of [socket, upstream]) {
+          end.on("error", () => {});
+        }
       },
     });
     vi.stubEnv("https_proxy", proxy.url);
@@ -109,7 +111,38 @@ describe("file://", () => {
 
   test("that does not exist is a cause in words", async () => {
     await trial().refuses("file:///nowhere/m.pth", body, "there is no such file");
-    await trial().refuses(pathToFileURL(temporaryFolder()).href, body, "the file cannot be read (EISDIR)");
+    await trial().refuses(pathToFileURL(temporaryFolder()).href, body, "it is a folder, not a file");
+  });
+});
+
+describe("a file:// URL that names no usable file is a cause in words, and the next mirror is asked:", () => {
+  test.each([
+    ["file:///a%2Fb", "the path holds %2F, %00 or bytes that are not UTF-8"],
+    ["file:///a%00b", "the path holds %2F, %00 or bytes that are not UTF-8"],
+    ["file:///a%FFb", "the path holds %2F, %00 or bytes that are not UTF-8"],
+    [`file:///${"a".repeat(300)}`, "a name is too long (ENAMETOOLONG)"],
+    ["file:///dev/zero", "it is not a regular file"],
+    ["file:///dev/null/x", "a part of the path is not a folder (ENOTDIR)"],
+  ])("%.30s", async (url, cause) => {
+    const server = await serve(staticFile(body));
+    const { fetch, refuses, warnings } = trial();
+    await refuses(url, body, cause);
+    expect((await fetch([url, `${server.url}/m.pth`], body)).url).toBe(`${server.url}/m.pth`);
+    expect(warnings[0]).toContain(cause);
+  });
+
+  test("a pipe that nobody writes to, which is refused at once", async () => {
+    const path = join(temporaryFolder(), "pipe");
+    execFileSync("mkfifo", [path]);
+    await trial().refuses(pathToFileURL(path).href, body, "it is not a regular file");
+  });
+
+  test("a file that grows while it is read", async () => {
+    const path = join(temporaryFolder(), "m.pth");
+    const big = noise(3 << 20);
+    writeFileSync(path, big);
+    const onProgress = () => appendFileSync(path, "more");
+    await trial().refuses(pathToFileURL(path).href, big, "the file changed while it was read", { onProgress });
   });
 });
 

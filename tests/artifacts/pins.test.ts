@@ -47,7 +47,7 @@ describe("a URL", () => {
     [undefined, "a URL is missing"],
     ["models/a.pth", "cannot be read as a URL"],
     ["ftp://h/a.pth", "only https://, http:// and file:// are supported"],
-    ["javascript:alert(1)", "only https://, http:// and file:// are supported"],
+    ["javascript:alert(1)", "cannot be read as a URL"],
     ["file://server/share/a.pth", "a local file is file:///path"],
     ["https://h/", "names a folder"],
     ["https://h/models/", "names a folder"],
@@ -160,7 +160,9 @@ describe("the ARGs of a Dockerfile", () => {
         expect(after.length).toBe(before.length);
         after.forEach((now, i) => {
           const was = before[i]!;
-          if (now === was) return;
+          if (now === was) {
+            return;
+          }
           const pattern = /^([ \t]*ARG[ \t]+PIN=["']?)[^"'\s]*(["']?[ \t]*\r?)$/i;
           expect(was).toMatch(pattern);
           expect(now).toBe(was.replace(pattern, `$1${value}$2`));

@@ -1,19 +1,20 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { Cache } from "../../artifacts/cache.ts";
 import { withLock } from "../../artifacts/lock.ts";
 import { type Handler, noise, serve, sha256, temporaryFolder } from "./server.ts";
 import { files, trial } from "./trial.ts";
 
 const child = fileURLToPath(new URL("./child.ts", import.meta.url));
 
-function start(url: string, hash: string, cacheDir: string): ChildProcess {
+function start(url: string, hash: string, cacheDir: string, more: NodeJS.ProcessEnv = {}): ChildProcess {
   // Compiled once for all of them: most of what such a process does is to start.
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "facecraft-test-compiled") };
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "facecraft-test-compiled"), ...more };
   return spawn(process.execPath, [child, url, hash, cacheDir], { env, stdio: ["ignore", "pipe", "inherit"] });
 }
 
@@ -46,15 +47,21 @@ test("killed at 50 random moments, fetches leave nothing under a valid name, and
     const children = [...bodies].map(([path, body]) => start(server.url + path, sha256(body), cacheDir));
     const ends = children.map((process) => once(process, "close"));
     // From the first request on, some are still starting, some in the middle, some at the end.
-    while (server.requests.length === begun) await pause(5);
+    while (server.requests.length === begun) {
+      await pause(5);
+    }
     await pause(Math.random() * 300);
-    for (const process of children) process.kill("SIGKILL");
+    for (const process of children) {
+      process.kill("SIGKILL");
+    }
     await Promise.all(ends);
     for (const name of files(cacheDir)) {
       if (/^[0-9a-f]{64}$/.test(name)) {
         expect(sha256(readFileSync(`${cacheDir}/${name}`))).toBe(name);
         rmSync(`${cacheDir}/${name}`);
-      } else if (name.endsWith(".part")) midway++;
+      } else if (name.endsWith(".part")) {
+        midway++;
+      }
     }
   }
   expect(midway).toBeGreaterThan(0);
@@ -108,8 +115,100 @@ test("who waits for a lock can be stopped", async () => {
   const name = `test-${process.pid}-${Math.random()}`;
   const abort = new AbortController();
   await withLock(name, async () => {
-    const waiting = withLock(name, async () => expect.unreachable(), abort.signal);
+    const waiting = withLock(name, async () => expect.unreachable(), { signal: abort.signal });
     setTimeout(() => abort.abort(new Error("stopped")), 20);
     await expect(waiting).rejects.toThrow("stopped");
   });
+});
+
+describe("two fetches of one folder under several names", () => {
+  /** The same folder: as it is, with a slash, relative, through a link and with dots. */
+  function spellings(folder: string): string[] {
+    const link = join(temporaryFolder(), "link");
+    symlinkSync(folder, link);
+    return [folder, `${folder}/`, relative(process.cwd(), folder), link, join(folder, "x", "..")];
+  }
+
+  test("download once, and never delete each other's part file", async () => {
+    const body = noise(1 << 20);
+    const server = await serve(slowly(body, 8, 100));
+    const dirs = spellings(temporaryFolder());
+    const children = dirs.map((dir) => start(`${server.url}/m.pth`, sha256(body), dir));
+    const codes = await Promise.all(children.map((process) => once(process, "close")));
+    expect(codes.map(([code]) => code)).toEqual(dirs.map(() => 0));
+    expect(server.requests.length).toBe(1);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("and under several users, too (needs root)", async () => {
+    const body = noise(1 << 20);
+    const server = await serve(slowly(body, 8, 100));
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o777);
+    const children = [0, 12_345, 54_321].map((uid) =>
+      start(`${server.url}/m.pth`, sha256(body), folder, { TEST_UID: String(uid), HOME: undefined, USER: undefined }),
+    );
+    const codes = await Promise.all(children.map((process) => once(process, "close")));
+    // Who has no entry in the system's list of users, and no home, can fetch as well.
+    expect(codes.map(([code]) => code)).toEqual([0, 0, 0]);
+    expect(server.requests.length).toBe(1);
+  });
+});
+
+test("a holder that was stopped is not waited for beyond patience, and its part file survives", async () => {
+  const body = noise(1 << 20);
+  let count = 0;
+  const server = await serve((request, response) => {
+    // The first gets half, and then waits for the rest for as long as this test takes.
+    if (++count > 1) {
+      return slowly(body, 1, 1)(request, response, count);
+    }
+    response.writeHead(200, { "content-length": body.length });
+    response.write(body.subarray(0, 1 << 19));
+  });
+  const cacheDir = temporaryFolder();
+  const holder = start(`${server.url}/m.pth`, sha256(body), cacheDir);
+  onTestFinished(() => void holder.kill("SIGKILL"));
+  while (!files(cacheDir).some((name) => name.endsWith(".part"))) {
+    await pause(10);
+  }
+  holder.kill("SIGSTOP");
+  const part = files(cacheDir).filter((name) => name.endsWith(".part"));
+  const told: string[] = [];
+  const options = { idleTimeoutMs: 1000, waitEveryMs: 100, onWait: (sentence: string) => told.push(sentence) };
+  expect(readFileSync((await trial(cacheDir).fetch(`${server.url}/m.pth`, body, options)).path)).toEqual(body);
+  expect(told).toContain("CodeFormer: waiting for another process that fetches it.");
+  expect(files(cacheDir)).toEqual(expect.arrayContaining(part));
+});
+
+test("who works without the lock keeps its part file, whoever gets the lock meanwhile", async () => {
+  const cacheDir = temporaryFolder();
+  const body = noise(1000);
+  const without = await new Cache(cacheDir).partFile(sha256(body) as never);
+  writeFileSync(without, "half");
+  const server = await serve(slowly(body, 1, 1));
+  await trial(cacheDir).fetch(`${server.url}/m.pth`, body);
+  expect(existsSync(without)).toBe(true);
+});
+
+test("a holder that lives is waited for, however long it is silent otherwise", async () => {
+  const name = `test-${process.pid}-${Math.random()}`;
+  const release = Promise.withResolvers<void>();
+  const holding = withLock(name, () => release.promise);
+  const entered = withLock(name, async (turn) => turn, { patienceMs: 3000 });
+  setTimeout(() => release.resolve(), 4500);
+  await holding;
+  expect(await entered).toEqual({ held: true, waited: true });
+}, 60_000);
+
+test("a name that others hold without speaking is not waited for beyond patience", async () => {
+  const name = `test-${process.pid}-${Math.random()}`;
+  const lock = fileURLToPath(new URL("../../artifacts/lock.ts", import.meta.url));
+  const code = `import { withLock } from ${JSON.stringify(lock)};
+    await withLock(${JSON.stringify(name)}, () => new Promise(() => { console.log("held"); setTimeout(() => {}, 60000); }));`;
+  const holder = spawn(process.execPath, ["--input-type=module", "-e", code], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void holder.kill("SIGKILL"));
+  await once(holder.stdout!, "data");
+  holder.kill("SIGSTOP");
+  expect(await withLock(name, async (turn) => turn, { patienceMs: 300 })).toEqual({ held: false, waited: true });
+  expect(await withLock(name, async (turn) => turn, { longestMs: 300 })).toEqual({ held: false, waited: true });
 });

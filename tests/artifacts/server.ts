@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createRawServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -29,7 +29,9 @@ export async function serve(
     response.on("error", () => {});
     current(request, response, requests.length);
   });
-  if (on.connect) server.on("connect", on.connect);
+  if (on.connect) {
+    server.on("connect", on.connect);
+  }
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const close = () =>
     new Promise<void>((resolve) => {
@@ -46,6 +48,35 @@ export async function serve(
     },
     close,
   };
+}
+
+/** A loopback server that speaks whatever `answer` writes, once per request, for the length of one test. */
+export async function serveRaw(
+  answer: (socket: Socket, request: string, count: number) => void,
+): Promise<TestServer["url"]> {
+  const sockets = new Set<Socket>();
+  let count = 0;
+  const server = createRawServer((socket) => {
+    sockets.add(socket);
+    let text = "";
+    socket.on("error", () => {}).on("close", () => sockets.delete(socket));
+    socket.setEncoding("latin1").on("data", (chunk) => {
+      text += chunk;
+      for (let end = text.indexOf("\r\n\r\n"); end >= 0; end = text.indexOf("\r\n\r\n")) {
+        const request = text.slice(0, end);
+        text = text.slice(end + 4);
+        answer(socket, request, ++count);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.close();
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** Answers like a good static file server: ETag, conditions and ranges. */

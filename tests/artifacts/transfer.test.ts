@@ -81,7 +81,9 @@ describe("never splices two versions:", () => {
 
   test("a 206 with another ETag is not appended, but the new version is fetched whole", async () => {
     const server = await serve((request, response, count) => {
-      if (count === 1) return closeAfter(200_000, '"v1"')(request, response, count);
+      if (count === 1) {
+        return closeAfter(200_000, '"v1"')(request, response, count);
+      }
       const start = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
       const head = { etag: '"v2"', "content-length": other.length - start };
       const range = { "content-range": `bytes ${start}-${other.length - 1}/${other.length}` };
@@ -95,8 +97,12 @@ describe("never splices two versions:", () => {
 
   test("a 206 of the wrong range is not appended", async () => {
     const server = await serve((request, response, count) => {
-      if (count === 1) return closeAfter(200_000, '"v1"')(request, response, count);
-      if (!request.headers.range) return staticFile(body, '"v1"')(request, response, count);
+      if (count === 1) {
+        return closeAfter(200_000, '"v1"')(request, response, count);
+      }
+      if (!request.headers.range) {
+        return staticFile(body, '"v1"')(request, response, count);
+      }
       const range = { "content-range": `bytes 100-${body.length - 1}/${body.length}`, etag: '"v1"' };
       response.writeHead(206, { ...range, "content-length": body.length - 100 }).end(body.subarray(100));
     });
@@ -144,7 +150,7 @@ test("a server that stalls in the middle is dropped and the transfer continued",
   const server = await serve(once(stall, staticFile(body, '"v1"')));
   const { fetch, retries } = trial();
   await fetch(`${server.url}/m.pth`, body, { idleTimeoutMs: 400 });
-  expect(retries).toEqual(["the transfer stalled (UND_ERR_BODY_TIMEOUT)"]);
+  expect(retries).toEqual([expect.stringMatching(/^the transfer stalled/)]);
   expect(server.requests[1]?.headers.range).toBe("bytes=100000-");
 });
 
@@ -176,8 +182,11 @@ test("429 with Retry-After waits as long as the server asks", async () => {
   const times: number[] = [];
   const server = await serve((request, response, count) => {
     times.push(performance.now());
-    if (count === 1) response.writeHead(429, { "retry-after": "1" }).end();
-    else staticFile(body)(request, response, count);
+    if (count === 1) {
+      response.writeHead(429, { "retry-after": "1" }).end();
+    } else {
+      staticFile(body)(request, response, count);
+    }
   });
   await trial().fetch(`${server.url}/m.pth`, body);
   expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(990);

@@ -44,7 +44,9 @@ export function trial(cacheDir = temporaryFolder()): Trial {
     );
     expect(error.name).toBe("ArtifactError");
     expect(error.message.startsWith(`${title}: `)).toBe(true);
-    for (const url of [urls].flat()) expect(error.message).toContain(url);
+    for (const url of [urls].flat()) {
+      expect(error.message).toContain(url);
+    }
     expect(error.message).toMatch(cause);
     expect(files(cacheDir)).toEqual(before);
     return error;
