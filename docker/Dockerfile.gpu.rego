@@ -25,11 +25,12 @@ unpinned contains name if {
 	not judged_decompressed(name, value)
 }
 
-# A compressed file may go without a checksum of its own: place-model judges what comes out of it.
+# A compressed file may go without a checksum of its own: place_model.py judges what comes out of it.
 judged_decompressed(name, value) if {
 	endswith(name, "_DOWNLOAD_SHA256")
 	value == "none"
-	regex.match(`\.(bz2|gz|xz)$`, input.env.args[replace(name, "_DOWNLOAD_SHA256", "_URL")])
+	url := input.env.args[replace(name, "_DOWNLOAD_SHA256", "_URL")]
+	regex.match(`^[^?#]*\.(bz2|gz|xz|zst)([?#]|$)`, lower(url))
 }
 
 deny_msg contains msg if {

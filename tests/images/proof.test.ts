@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { variantNames, variants } from "../../plan/variants.ts";
+import { documentedBuild } from "./documentedBuild.ts";
 import { sha256, Trial } from "./trial.ts";
 import { wheel, zip } from "./wheel.ts";
 
@@ -14,7 +18,7 @@ beforeAll(async () => {
   const first = await Trial.make();
   const built = await first.build();
   first.close();
-  expect(built.code, built.text).toBe(0);
+  expect(built).toSucceed();
 });
 
 beforeEach(async () => {
@@ -30,6 +34,50 @@ async function refused(sentence: string | RegExp, options: Parameters<Trial["bui
   expect(text).toMatch(sentence);
   expect(code).not.toBe(0);
 }
+
+describe("the command in the first lines of a Dockerfile", () => {
+  const command = documentedBuild("docker/Dockerfile.cpu");
+
+  test("builds the same image from a checkout under any umask", async () => {
+    trial.args.SOURCE_DATE_EPOCH = "315532800";
+    const output = "type=image,push=false";
+    const usual = await trial.build({ output });
+    expect(usual).toSucceed();
+    expect(usual.digest).toMatch(/^sha256:/);
+    for (const umask of [0o002, 0o077]) {
+      const other = await trial.build({ output, umask });
+      expect(other).toSucceed();
+      expect(other.digest).toBe(usual.digest);
+    }
+  });
+
+  test("lets nothing of the application's folder in but what the ignore file does", async () => {
+    for (const path of ["src/.env", "src/facecraft/model.onnx", "src/facecraft/__pycache__/main.cpython-311.pyc"]) {
+      trial.write(path, "not for an image");
+    }
+    const edit = (text: string) =>
+      text.replace("settle-layer /layer/application", "! grep -r 'not for an image' /layer/application && $&");
+    const { code, text } = await trial.build({ target: "application", edit: { "docker/Dockerfile.cpu": edit } });
+    expect({ code, text }).toSucceed();
+  });
+
+  test("without its scripts is refused, with the word that is missing", async () => {
+    const without = command.filter((word, index) => ![word, command[index - 1]].includes("--build-context"));
+    expect(without).toHaveLength(command.length - 2);
+    await refused(/The named context "scripts" [\s\S]*"\/docker\/scripts": not found/, { command: without });
+  });
+
+  test.each(variantNames)("passes the builder's own checks (%s)", async (variant) => {
+    const { PYTHON_IMAGE: base } = trial.args;
+    const asked = [...documentedBuild(variants[variant].dockerfile)];
+    Object.assign(trial.args, { CUDA_RUNTIME_IMAGE: base });
+    const { code, text } = await trial.build({ command: asked, request: "frontend.lint" });
+    expect({ code, text }).toSucceed();
+    // The real base brings this variable.
+    const warnings = text.match(/(?<=^WARNING: .*\n).*/gm) ?? [];
+    expect(warnings.filter((warning) => warning !== "Usage of undefined variable '$LD_LIBRARY_PATH'")).toEqual([]);
+  });
+});
 
 describe("a model", () => {
   test("that is not the file its pin names is refused, with both hashes", async () => {
@@ -54,15 +102,15 @@ describe("a model", () => {
     trial.args.SHAPE_PREDICTOR_DOWNLOAD_SHA256 = "none";
     trial.args.SHAPE_PREDICTOR_SHA256 = sha256(compressed.text);
     const right = await trial.build({ target: "shape-predictor" });
-    expect(right.code, right.text).toBe(0);
+    expect(right).toSucceed();
 
     trial.args.SHAPE_PREDICTOR_SHA256 = sha256("another");
     await refused(`expected  sha256:${sha256("another")}`, { target: "shape-predictor" });
   });
 
   test("that the image's user cannot read is refused", async () => {
-    const edit = (text: string) => text.replace("path.chmod(0o444)", "path.chmod(0o400)");
-    await refused("proof: uid 1000 cannot read a model", { edit });
+    const unreadable = (text: string) => text.replace("path.chmod(0o444)", "path.chmod(0o400)");
+    await refused("proof: uid 1000 cannot read a model", { edit: { "docker/scripts/place_model.py": unreadable } });
   });
 });
 
@@ -94,9 +142,52 @@ describe("torch", () => {
   });
 });
 
+describe("requirements", () => {
+  test("are read as pip reads them, and what asks for the same installs nothing again", async () => {
+    const before = readFileSync(join(trial.folder, "requirements.txt"), "utf8").replaceAll("\n", "\r\n");
+    trial.write("requirements.txt", "\ufeff-r requirements-all.txt\r\n");
+    trial.write("requirements-all.txt", `# The same as before\r\n${before}`);
+    const built = await trial.build({ target: "venv" });
+    expect(built).toSucceed();
+    const [, step] = /^#(\d+) \[venv \d+\/\d+\] RUN /m.exec(built.text) ?? [];
+    expect(built.text.split("\n")).toContain(`#${step} CACHED`);
+  });
+
+  test("that cannot be read are refused before anything is installed", async () => {
+    trial.write("requirements.txt", "torch==2.0.1\n-r requirements-none.txt\n");
+    await refused("requirements.txt, line 2: requirements-none.txt is not there");
+    trial.write("requirements.txt", "numpy\n");
+    await refused("requirements.txt: no line names torch");
+  });
+});
+
+test("a commit of another date installs nothing and places no model again", async () => {
+  trial.args.SOURCE_DATE_EPOCH = "1700000000";
+  expect(await trial.build({ target: "assembled" })).toSucceed();
+  trial.args.SOURCE_DATE_EPOCH = "1700000001";
+  const { code, text } = await trial.build({ target: "assembled" });
+  expect({ code, text }).toSucceed();
+
+  const cached = new Set(text.match(/^#\d+(?= CACHED)/gm));
+  const steps = [...text.matchAll(/^(#\d+) \[(\S+) \d+\/\d+\] (?:RUN|WORKDIR) /gm)];
+  const stages = (which: typeof steps) => [...new Set(which.map(([, , stage]) => stage))].sort();
+  expect(stages(steps)).toEqual(expect.arrayContaining(["codeformer", "shape-predictor", "u2net", "venv"]));
+  const anew = stages(steps.filter(([, step = ""]) => !cached.has(step)));
+  expect(anew.filter((stage) => stage !== "assembled")).toEqual([]);
+});
+
+test("a Python that is built for another platform than the image is refused", async () => {
+  // As if the builder had been asked for that platform, and the base had but one.
+  const [own, other] = process.arch === "arm64" ? ["arm64", "amd64"] : ["amd64", "arm64"];
+  trial.args.TARGETARCH = other;
+  await refused(`proof: Python is built for ${own}, but the image for ${other}: its base is of another platform`);
+});
+
 test("a second onnxruntime and a CUDA package are refused, and both are named", async () => {
   const unwanted = [wheel("onnxruntime-gpu", "1.18.1"), wheel("nvidia-cublas-cu11", "11.11.3.6")];
-  for (const { file, bytes } of unwanted) trial.serve(file, bytes);
+  for (const { file, bytes } of unwanted) {
+    trial.serve(file, bytes);
+  }
   const [runtime, library] = unwanted.map(({ file }) => `${trial.url}/${file}`);
   trial.write(
     "requirements.txt",
@@ -136,7 +227,7 @@ async def app(scope, receive, send):
     trial.write("src/facecraft/main.py", answering(503));
     trial.args.SMOKE_TEST = "0";
     const { code, text } = await trial.build();
-    expect(code, text).toBe(0);
+    expect({ code, text }).toSucceed();
   });
 });
 

@@ -1,15 +1,26 @@
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { baseImages } from "../../local/base.ts";
+import { run } from "../../local/exec.ts";
 import { paths, root } from "../../local/paths.ts";
-import { knownPorts } from "../../local/services.ts";
-import { namedCaBundle } from "../../local/tls.ts";
+import { knownPorts } from "../../local/ports.ts";
 import { toolPath } from "../../local/tools.ts";
+import { buildctlArgs, documentedBuild } from "./documentedBuild.ts";
 
 /** A small application that keeps the contract: another one than the project's own, and quick to install. */
 const application = {
@@ -30,10 +41,26 @@ const models = {
   U2NET: "a u2net",
 };
 
+export interface BuildOptions {
+  target?: string;
+  /** Changes of files, by their paths in the project. */
+  edit?: Record<string, (text: string) => string>;
+  /** What buildctl does with the image. */
+  output?: string;
+  /** Modes of the checkout's files and folders: those of its umask. */
+  umask?: number;
+  /** Default: as the Dockerfile's first lines say. */
+  command?: readonly string[];
+  /** Something else of the builder than an image. */
+  request?: string;
+}
+
 export interface Built {
   code: number;
   /** All that the builder said. */
   text: string;
+  /** Of the image, where it was made into one. */
+  digest?: string;
 }
 
 /** Builds the CPU Dockerfile as it stands, from an application and models of the test's own, on the local builder. */
@@ -48,7 +75,9 @@ export class Trial {
     this.#server = server;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     this.args = { ...args };
-    for (const [path, text] of Object.entries(application)) this.write(path, text);
+    for (const [path, text] of Object.entries(application)) {
+      this.write(path, text);
+    }
     for (const [name, text] of Object.entries(models)) {
       this.serve(name.toLowerCase(), text);
       this.args[`${name}_URL`] = `${this.url}/${name.toLowerCase()}`;
@@ -59,7 +88,9 @@ export class Trial {
 
   static async make(): Promise<Trial> {
     const ports = knownPorts();
-    if (!ports) throw new Error("The local services are not up; run these tests with `make test`.");
+    if (!ports) {
+      throw new Error("The local services are not up; run these tests with `make test`.");
+    }
     const files = { current: new Map<string, Buffer>() };
     const server = createServer((request, response) => {
       const path = decodeURIComponent(request.url?.slice(1) ?? "");
@@ -85,22 +116,48 @@ export class Trial {
     this.files.set(path, Buffer.from(body));
   }
 
-  /** Builds the image; `edit` changes the Dockerfile's text first. Without an output, the result stays in the cache. */
-  build(options: { target?: string; edit?: (dockerfile: string) => string; output?: string } = {}): Promise<Built> {
-    const text = readFileSync(join(root, "docker/Dockerfile.cpu"), "utf8");
-    const edited = options.edit?.(text) ?? text;
-    if (options.edit && edited === text) throw new Error("the test's edit of the Dockerfile changes nothing");
-    const dockerfile = mkdtempSync(join(tmpdir(), "facecraft-dockerfile-"));
-    writeFileSync(join(dockerfile, "Dockerfile"), edited);
-    const ca = namedCaBundle();
-    return run("buildctl", [
-      ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
-      ...["--local", `context=${this.folder}`, "--local", `dockerfile=${dockerfile}`],
-      ...(options.target ? ["--opt", `target=${options.target}`] : []),
-      ...(options.output ? ["--output", options.output] : []),
-      ...(ca ? ["--secret", `id=ca_bundle,src=${ca}`] : []),
-      ...Object.entries(this.args).flatMap(([name, value]) => ["--opt", `build-arg:${name}=${value}`]),
-    ]);
+  /** Builds the image from a plain checkout. Without an output, the result stays in the cache. */
+  async build(options: BuildOptions = {}): Promise<Built> {
+    const checkout = this.#checkout(options.edit);
+    const metadata = join(checkout, "metadata.json");
+    if (options.umask !== undefined) {
+      applyUmask(join(checkout, "docker"), options.umask);
+    }
+    try {
+      const built = await run(
+        "buildctl",
+        [
+          ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
+          ...buildctlArgs(options.command ?? documentedBuild("docker/Dockerfile.cpu"), checkout, this.folder),
+          ...["--metadata-file", metadata],
+          ...(options.target ? ["--opt", `target=${options.target}`] : []),
+          ...(options.request ? ["--opt", `requestid=${options.request}`] : []),
+          ...(options.output ? ["--output", options.output] : []),
+          ...["--secret", `id=ca_bundle,src=${paths.trustedCas}`],
+          ...Object.entries(this.args).flatMap(([name, value]) => ["--opt", `build-arg:${name}=${value}`]),
+        ],
+        { env: { ...process.env, PATH: toolPath() } },
+      );
+      const told = existsSync(metadata) ? JSON.parse(readFileSync(metadata, "utf8")) : {};
+      return { ...built, digest: told["containerimage.digest"] };
+    } finally {
+      rmSync(checkout, { recursive: true, force: true });
+    }
+  }
+
+  /** A copy of the folder of the Dockerfiles, with the test's edits. */
+  #checkout(edits: BuildOptions["edit"] = {}): string {
+    const checkout = mkdtempSync(join(tmpdir(), "facecraft-checkout-"));
+    cpSync(join(root, "docker"), join(checkout, "docker"), { recursive: true });
+    for (const [file, edit] of Object.entries(edits)) {
+      const before = readFileSync(join(checkout, file), "utf8");
+      const after = edit(before);
+      if (after === before) {
+        throw new Error(`the test's edit of ${file} changes nothing`);
+      }
+      writeFileSync(join(checkout, file), after);
+    }
+    return checkout;
   }
 
   close(): void {
@@ -108,20 +165,16 @@ export class Trial {
   }
 }
 
-export function sha256(text: string | Buffer): string {
-  return createHash("sha256").update(text).digest("hex");
+function applyUmask(path: string, umask: number): void {
+  const status = statSync(path);
+  chmodSync(path, (status.mode & 0o100 ? 0o777 : 0o666) & ~umask);
+  if (status.isDirectory()) {
+    for (const name of readdirSync(path)) {
+      applyUmask(join(path, name), umask);
+    }
+  }
 }
 
-function run(program: string, args: string[]): Promise<Built> {
-  const child = spawn(program, args, { env: { ...process.env, PATH: toolPath() } });
-  let text = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk) => {
-      text += chunk;
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code: code ?? 1, text }));
-  });
+export function sha256(text: string | Buffer): string {
+  return createHash("sha256").update(text).digest("hex");
 }
