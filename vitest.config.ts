@@ -16,6 +16,7 @@ export default defineConfig({
         test: {
           name: "engine",
           include: engine,
+          setupFiles: "tests/toSucceed.ts",
           fileParallelism: false,
           testTimeout: 900_000,
           hookTimeout: 900_000,

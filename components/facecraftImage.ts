@@ -3,22 +3,30 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { type ModelName, modelNames } from "../plan/models.ts";
+import { tagStem } from "../plan/naming.ts";
+import type { ReleasePlan } from "../plan/plan.ts";
+import type { Credentials } from "../registry/login.ts";
+import type { Expectation } from "../registry/published.ts";
+import { explainFailure } from "./imageFailure.ts";
 import type { ModelChecksum } from "./modelChecksum.ts";
-import { type ModelName, modelNames } from "./models.ts";
-import { type ReleasePlan, tagStem } from "./plan.ts";
-import type { Expectation } from "./published.ts";
+import { PublishedTags } from "./publishedTags.ts";
 
 export interface FacecraftImageArgs extends ReleasePlan {
-  /** The verified models; nothing is built before each of them matches its pin. */
+  /** The verified models; nothing is published before each of them matches its pin. */
   checksums: Record<ModelName, ModelChecksum>;
+  /** Location of the Dockerfiles' scripts, the named build context `scripts`. */
+  scriptsContext: string;
 }
 
 /**
  * A Facecraft image of one variant, proven and then published.
  *
  * The **proof** is built on previews too: same Dockerfile, same inputs, the target that runs every check, nothing
- * exported. The **release** has the tags; its suffix is unknown before an update, so a preview could not build it. It
- * depends on the proof and takes all of its layers from the proof's cache.
+ * exported. It waits for nothing, because the build verifies every model by itself: on a first release the builder and
+ * ModelChecksum download at the same time. The **release** has the tags; its suffix is unknown before an update, so a
+ * preview could not build it. It depends on the proof and on every ModelChecksum, and takes all of its layers from the
+ * proof's cache.
  */
 export class FacecraftImage extends pulumi.ComponentResource {
   /** `repository:tag@digest`, with the immutable tag; empty when nothing was pushed. */
@@ -28,24 +36,33 @@ export class FacecraftImage extends pulumi.ComponentResource {
   /** The moving and the immutable tag, each as `repository:tag`. */
   readonly tags: pulumi.Output<string[]>;
   readonly labels: Record<string, string>;
-  /** Versions of the Python packages by name, from the record that the proof left in the image; empty without a push. */
-  readonly packages: pulumi.Output<{ [name: string]: string }>;
+  /** Where torch came from; secret where the stack's config keeps it so. */
+  readonly torchIndexUrl: pulumi.Output<string>;
 
   constructor(name: string, args: FacecraftImageArgs, options?: pulumi.ComponentResourceOptions) {
     super("facecraft:index:FacecraftImage", name, {}, options);
     const parent = { parent: this };
     const build = buildInputs(args);
+    if (args.uncommitted.length > 0) {
+      const all = args.uncommitted.join(", ");
+      pulumi.log.warn(`The application differs from its commit, so its revision is ${args.revision}: ${all}`, this);
+    }
 
+    const { repository, builder } = args;
+    const explained = explainFailure(name, { repository, builder, credentials: credentialsOf(args) });
     const proof = new docker.Image(
       `${name}-proof`,
       { ...build, target: "proof", exports: [{ cacheonly: {} }], buildOnPreview: true },
-      { ...parent, dependsOn: modelNames.map((model) => args.checksums[model]) },
+      { ...parent, ...explained },
     );
 
+    // Whatever the release waits for, its suffix waits for too: one that is drawn for a release that fails is worn out, and
+    // the release before it, restored, would come back under another tag.
+    const proven = { ...parent, dependsOn: [proof, ...modelNames.map((model) => args.checksums[model])] };
     const suffix = new random.RandomId(
       `${name}-suffix`,
       { byteLength: 4, keepers: keepersOf(args, proof.contextHash) },
-      parent,
+      proven,
     );
     const moving = args.variant;
     const immutable = pulumi.interpolate`${tagStem(args)}-${suffix.hex}`;
@@ -63,63 +80,79 @@ export class FacecraftImage extends pulumi.ComponentResource {
         buildOnPreview: false,
       },
       // What a deploy stack may run stays in the registry, whatever this stack does next.
-      { ...parent, dependsOn: proof, retainOnDelete: true },
+      { ...proven, ...explained, retainOnDelete: true },
     );
 
-    const record = args.push ? checkPublished(name, args, [moving, immutable], release, this) : pulumi.output("{}");
+    if (args.push) {
+      checkPublished(name, args, moving, immutable, release, this);
+    }
 
-    this.packages = record.apply((text) => JSON.parse(text).packages ?? {}) as typeof this.packages;
     this.digest = args.push ? release.digest : pulumi.output("");
     this.imageRef = args.push
       ? pulumi.interpolate`${args.repository}:${immutable}@${release.digest}`
       : pulumi.output("");
     this.tags = pulumi.output([`${args.repository}:${moving}`, pulumi.interpolate`${args.repository}:${immutable}`]);
     this.labels = args.labels;
+    this.torchIndexUrl = pulumi.output(kept(args, "TORCH_INDEX_URL", args.torchIndexUrl));
     this.registerOutputs({
       imageRef: this.imageRef,
       digest: this.digest,
       tags: this.tags,
       labels: this.labels,
-      packages: this.packages,
     });
   }
 }
 
 /**
- * Compares what the registry has with what was asked for, as soon as it is pushed.
- *
- * @returns the record that the proof left in the image, as JSON
+ * Compares what the registry has with what was asked for, as soon as it is pushed, and watches over its tags.
  */
 function checkPublished(
   name: string,
   args: FacecraftImageArgs,
-  tags: pulumi.Input<string>[],
+  moving: string,
+  immutable: pulumi.Input<string>,
   release: docker.Image,
   parent: pulumi.Resource,
-): pulumi.Output<string> {
+): void {
   const expectation: pulumi.Input<Expectation> = pulumi.output({
     repository: args.repository,
-    tags,
+    tags: [moving, immutable],
     digest: release.digest,
     labels: args.labels,
     models: Object.fromEntries(modelNames.map((model) => [args.models[model].file, args.models[model].sha256])),
     healthcheck: args.healthcheck,
     user: "1000:1000",
+    platforms: [...args.platforms],
   });
-  const { username, password } = args.registryAuth ?? {};
-  const check = new command.local.Command(
+  const { username, password } = credentialsOf(args) ?? {};
+  const settled = new PublishedTags(
+    `${name}-tags`,
+    {
+      repository: args.repository,
+      moving,
+      immutable,
+      digest: release.digest,
+      ...(username && password && { username, password: pulumi.secret(password) }),
+    },
+    { parent, dependsOn: release },
+  );
+  new command.local.Command(
     `${name}-published`,
     {
       // With the system's CAs, which are those that the builder has pushed with.
-      create: "node --use-system-ca components/verify-published.ts",
+      create: "node --use-system-ca scripts/verify-published.ts",
       environment: {
         EXPECTED: pulumi.jsonStringify(expectation),
         ...(username && password && { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: pulumi.secret(password) }),
       },
     },
-    { parent, dependsOn: release },
+    { parent, dependsOn: [release, settled] },
   );
-  return check.stdout;
+}
+
+function credentialsOf({ registryAuth }: FacecraftImageArgs): Credentials | undefined {
+  const { username, password } = registryAuth ?? {};
+  return username && password ? { username, password } : undefined;
 }
 
 // Not `push: true`: with it, every preview skips its build. Media types are named because BuildKit's default varies.
@@ -133,21 +166,38 @@ function cacheRef(args: FacecraftImageArgs): string {
 function buildInputs(args: FacecraftImageArgs) {
   return {
     push: false,
-    context: { location: "docker", named: { app: { location: args.appContext } } },
+    context: {
+      location: "docker",
+      named: { app: { location: kept(args, "app", args.appContext) }, scripts: { location: args.scriptsContext } },
+    },
     dockerfile: { location: args.dockerfile },
-    buildArgs: args.buildArgs,
-    ...(args.platforms.length > 0 && { platforms: args.platforms as docker.Platform[] }),
+    buildArgs: keptArgs(args),
+    platforms: args.platforms as docker.Platform[],
     ...(args.builder && { builder: { name: args.builder } }),
     ...(args.cacheRepository && { cacheFrom: [{ registry: { ref: cacheRef(args) } }] }),
     ...(args.registryAuth && {
       registries: [{ ...args.registryAuth, password: pulumi.secret(args.registryAuth.password) }],
     }),
-    ...(args.caBundle && {
-      secrets: { ca_bundle: readFileSync(args.caBundle, "utf8") },
-      // Whom a download trusts decides whether it works, not what the image is made of: the pins do that.
-      ignoreSecretsInDiffCalculation: ["ca_bundle"],
-    }),
+    ...secretsOf(args),
   };
+}
+
+function keptArgs(args: FacecraftImageArgs): Record<string, pulumi.Input<string>> {
+  return Object.fromEntries(Object.entries(args.buildArgs).map(([name, value]) => [name, kept(args, name, value)]));
+}
+
+/** What the stack's config keeps secret stays secret in plans, states and outputs. */
+function kept({ secretValues }: FacecraftImageArgs, name: string, value: string): pulumi.Input<string> {
+  return secretValues.includes(name) ? pulumi.secret(value) : value;
+}
+
+/** Whom a download trusts, and who asks, decides whether it works, not what the image is made of: the pins do that. */
+function secretsOf({ caBundle, buildSecrets }: FacecraftImageArgs) {
+  const secrets: Record<string, pulumi.Input<string>> = {
+    ...(caBundle && { ca_bundle: readFileSync(caBundle, "utf8") }),
+    ...Object.fromEntries(Object.entries(buildSecrets).map(([name, value]) => [name, pulumi.secret(value)])),
+  };
+  return Object.keys(secrets).length > 0 && { secrets, ignoreSecretsInDiffCalculation: Object.keys(secrets) };
 }
 
 /**
@@ -156,9 +206,10 @@ function buildInputs(args: FacecraftImageArgs) {
  */
 function keepersOf(args: FacecraftImageArgs, contextHash: pulumi.Output<string>): Record<string, pulumi.Input<string>> {
   return {
-    ...args.buildArgs,
+    ...keptArgs(args),
     ...args.labels,
-    app: args.appContext,
+    app: kept(args, "app", args.appContext),
+    scripts: args.scriptsContext,
     context: contextHash,
     platforms: args.platforms.join(","),
   };

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { hasSecret } from "../artifacts/redact.ts";
-import type { State } from "./modelProvider.ts";
+import type { Inputs, State } from "./modelProvider.ts";
 
 export interface ModelChecksumArgs {
   /** How people call the model; every message begins with it. Default: the resource's name. */
@@ -11,6 +11,8 @@ export interface ModelChecksumArgs {
   sha256: pulumi.Input<string>;
   /** Absolute path of the file in the image. */
   file: pulumi.Input<string>;
+  /** Sent as `Authorization: Bearer` to the host of the first URL; becomes secret. */
+  token?: pulumi.Input<string>;
   /** A PEM file whose certificates are trusted beside the system's. */
   caBundle?: pulumi.Input<string> | undefined;
 }
@@ -54,7 +56,7 @@ export class ModelChecksum extends pulumi.dynamic.Resource {
 
   constructor(name: string, args: ModelChecksumArgs, opts?: pulumi.CustomResourceOptions) {
     const urls = pulumi.output(args.urls).apply((all) => (all?.some?.(hasSecret) ? pulumi.secret(all) : all));
-    const outputs: Record<Exclude<keyof State, "title" | "urls" | "sha256" | "file" | "caBundle">, undefined> = {
+    const outputs: Record<Exclude<keyof State, keyof Inputs>, undefined> = {
       downloadSha256: undefined,
       sizeBytes: undefined,
       url: undefined,
@@ -62,6 +64,7 @@ export class ModelChecksum extends pulumi.dynamic.Resource {
       lastModified: undefined,
       drift: undefined,
     };
-    super(provider, name, { title: name, ...args, urls, ...outputs }, opts, "facecraft", "ModelChecksum");
+    const token = args.token === undefined ? {} : { token: pulumi.secret(args.token) };
+    super(provider, name, { title: name, ...args, ...token, urls, ...outputs }, opts, "facecraft", "ModelChecksum");
   }
 }

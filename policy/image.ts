@@ -1,4 +1,4 @@
-import { type Variant, variantNames, variants } from "../components/variants.ts";
+import { type Variant, variantNames, variants } from "../plan/variants.ts";
 
 /** A value that a preview cannot know yet. */
 export const unknown: unique symbol = Symbol("unknown");
@@ -25,9 +25,11 @@ export interface ImageView {
   blindFlags: readonly string[];
   /** Undefined where this cannot be seen: a policy pack is not told. */
   retainOnDelete: boolean | undefined;
+  /** Names of the ModelChecksums that it depends on. Undefined where this cannot be seen: only a pack is told. */
+  waitsFor?: ReadonlySet<string>;
 }
 
-/** A model as ModelChecksum verifies it before any image is built. */
+/** A model as ModelChecksum verifies it before an image is released. */
 export interface VerifiedModel {
   name: string;
   sha256: Value;
@@ -35,8 +37,8 @@ export interface VerifiedModel {
 
 /** Reads the inputs of a `docker-build:index:Image`. Images without tags are made on the way to a release. */
 export function viewImage(name: string, inputs: Inputs, retainOnDelete?: boolean): ImageView {
-  const dockerfile = text(record(inputs.dockerfile).location);
-  const exported = list(inputs.exports).map(record);
+  const dockerfile = text(fields(inputs.dockerfile).location);
+  const exported = list(inputs.exports).map(fields);
   return {
     name,
     dockerfile,
@@ -44,7 +46,7 @@ export function viewImage(name: string, inputs: Inputs, retainOnDelete?: boolean
     buildArgs: values(inputs.buildArgs),
     labels: values(inputs.labels),
     tags: list(inputs.tags).map(value),
-    cacheRefs: list(inputs.cacheTo).map((cache) => value(record(record(cache).registry).ref ?? "")),
+    cacheRefs: list(inputs.cacheTo).map((cache) => value(fields(fields(cache).registry).ref ?? "")),
     publishes: inputs.push === true || exported.some(pushes),
     blindFlags: ["push", "load", "exec"].filter((flag) => inputs[flag] === true),
     retainOnDelete,
@@ -60,12 +62,16 @@ export function isRelease(image: ImageView): boolean {
 
 function pushes(output: Inputs): boolean {
   const raw = text(output.raw);
-  const structured = record(output.image).push === true || record(output.docker).push === true;
+  const structured = fields(output.image).push === true || fields(output.docker).push === true;
   return output.registry !== undefined || structured || /(^|,)(type=registry|push=true)(,|$)/.test(raw);
 }
 
 function values(of: unknown): Record<string, Value> {
-  const given = Object.entries(record(of)).filter(([, item]) => item !== undefined);
+  if (of === unknown || of === secret) {
+    // Of a map that is hidden as a whole, no value is absent: each is hidden.
+    return new Proxy({}, { get: () => of });
+  }
+  const given = Object.entries(fields(of)).filter(([, item]) => item !== undefined);
   return Object.fromEntries(given.map(([key, item]) => [key, value(item)]));
 }
 
@@ -74,7 +80,7 @@ export function value(of: unknown): Value {
   return of === unknown || of === secret ? of : String(of);
 }
 
-function record(of: unknown): Inputs {
+function fields(of: unknown): Inputs {
   return typeof of === "object" && of !== null ? (of as Inputs) : {};
 }
 

@@ -2,15 +2,23 @@
 // The rules as a policy pack. The engine asks it about each resource before that is made, so a release that breaks a rule
 // is neither previewed nor pushed. It starts in two ways: through the Node.js language host (`--policy-pack policy`), and
 // by itself (`--policy-pack policy/index.ts`), which needs no language host that can run packs.
-import { PolicyPack, type ResourceValidationPolicy } from "@pulumi/policy";
-import { type Inputs, unknown, type VerifiedModel, value, viewImage } from "./image.ts";
+import {
+  PolicyPack,
+  type PolicyResource,
+  type ResourceValidationPolicy,
+  type StackValidationPolicy,
+} from "@pulumi/policy";
+import { type ImageView, type Inputs, isRelease, unknown, type VerifiedModel, value, viewImage } from "./image.ts";
 import { allowedRegistries, applies, type Rule, rules } from "./rules.ts";
 
-// Images depend on their ModelChecksums, so the engine asks about those first.
-const verified: VerifiedModel[] = [];
+// What the engine has asked about so far, by URN, in whatever order its resources arrive.
+const verified = new Map<string, VerifiedModel>();
+const images = new Map<string, ImageView>();
 
-function policy(rule: Rule): ResourceValidationPolicy {
+function policy(rule: Rule): ResourceValidationPolicy & Partial<StackValidationPolicy> {
   const { name, description } = rule;
+  const check = (image: ImageView, allowed = allowedRegistries()) =>
+    applies(rule, image) ? rule.check(image, { verified: [...verified.values()], allowedRegistries: allowed }) : [];
   return {
     name,
     description,
@@ -21,27 +29,48 @@ function policy(rule: Rule): ResourceValidationPolicy {
       },
     }),
     validateResource(args, report) {
-      if (args.type.endsWith(":ModelChecksum")) {
-        note({ name: args.name, sha256: value(plain(args.props).sha256) });
-        return;
+      if (isModel(args)) {
+        verified.set(args.urn, { name: args.name, sha256: value(plain(args.props).sha256) });
       }
       if (args.type !== "docker-build:index:Image") {
         return;
       }
       const image = viewImage(args.name, plain(args.props));
-      const { allowed = allowedRegistries() } = args.getConfig<{ allowed?: string[] }>();
-      if (applies(rule, image)) {
-        rule.check(image, { verified, allowedRegistries: allowed }).forEach((message) => {
+      images.set(args.urn, image);
+      // What a release waits for was asked about before it, so it can be refused before it is made. What waits for nothing
+      // is judged when the whole stack is known.
+      if (!rule.needsStack || isRelease(image)) {
+        check(image, args.getConfig<{ allowed?: string[] }>().allowed).forEach((message) => {
           report(message);
         });
       }
     },
+    ...(rule.needsStack && {
+      validateStack({ resources }, report) {
+        for (const resource of resources) {
+          const image = images.get(resource.urn);
+          for (const message of image ? check({ ...image, waitsFor: modelsBefore(resource) }) : []) {
+            report(message, resource.urn);
+          }
+        }
+      },
+    }),
   };
 }
 
-function note(model: VerifiedModel): void {
-  const index = verified.findIndex(({ name }) => name === model.name);
-  verified.splice(index < 0 ? verified.length : index, 1, model);
+/** Names of the ModelChecksums that a resource depends on, at first or second hand. */
+function modelsBefore(resource: PolicyResource): Set<string> {
+  const seen = new Set([resource]);
+  for (const { dependencies } of seen) {
+    dependencies.forEach((dependency) => {
+      seen.add(dependency);
+    });
+  }
+  return new Set([...seen].filter(isModel).map(({ name }) => name));
+}
+
+function isModel({ type }: { type: string }): boolean {
+  return type.endsWith(":ModelChecksum");
 }
 
 /** Reads a resource's inputs; where one is not known yet, the SDK throws. */

@@ -1,13 +1,14 @@
 import { hasSecret } from "../artifacts/redact.ts";
-import { modelNames, models } from "../components/models.ts";
-import { registryOf } from "../components/registry.ts";
-import { variantNames, variants } from "../components/variants.ts";
+import { type ModelName, modelNames, models } from "../plan/models.ts";
+import { label, ownLabels, tagStem } from "../plan/naming.ts";
+import { variantNames, variants } from "../plan/variants.ts";
+import { digestPattern, fullName, isLoopback, locate, splitReference } from "../registry/references.ts";
 import { type ImageView, isRelease, secret, unknown, type Value, type VerifiedModel } from "./image.ts";
 import { looksSecret } from "./secrets.ts";
 
 /** What the rules need to know beside the image. */
 export interface Context {
-  /** The models that are verified before the image is built. */
+  /** The models that the stack verifies. */
   verified: readonly VerifiedModel[];
   /** Registries (`ghcr.io`) and parts of them (`docker.io/djok`) that a release may be pushed to. */
   allowedRegistries: readonly string[];
@@ -18,6 +19,10 @@ export interface Rule {
   description: string;
   /** Which images it judges: releases, or every image that is built. */
   judges: "releases" | "builds";
+  /** It looks at other resources too, which may be known later than the image: only for a whole stack is it final. */
+  needsStack?: true;
+  /** What of an image it looks at; a value among them that is secret, or not known yet, leaves it undecided. */
+  looksAt(image: ImageView): readonly (Value | undefined)[];
   /** Says what is wrong with an image, one sentence each that tells what to do. Values not known yet are let through. */
   check(image: ImageView, context: Context): string[];
 }
@@ -31,19 +36,12 @@ export function allowedRegistries(env: NodeJS.ProcessEnv = process.env): string[
   return named.length > 0 ? named : defaultRegistries;
 }
 
-const label = (key: string) => `org.opencontainers.image.${key}`;
-const fixedLabels: Record<string, string> = {
-  source: "https://github.com/djok/facecraft",
-  licenses: "MIT",
-  title: "facecraft",
-  vendor: "OBVT Toolbox",
-};
 const freeLabels: Record<string, RegExp> = {
   version: /^\d+\.\d+\.\d+/,
   revision: /^([0-9a-f]{40}|unversioned-)/,
   description: /\S/,
   "base.name": /\S/,
-  "base.digest": /^sha256:[0-9a-f]{64}$/,
+  "base.digest": digestPattern,
 };
 
 export const rules: readonly Rule[] = [
@@ -51,6 +49,7 @@ export const rules: readonly Rule[] = [
     name: "no-latest-tag",
     description: "No image is tagged latest: a tag that means something else tomorrow cannot be rolled back to.",
     judges: "builds",
+    looksAt: ({ tags }) => tags,
     check: (image) =>
       known(image.tags)
         .filter((tag) => tagOf(tag) === "latest" || tagOf(tag) === "")
@@ -60,12 +59,13 @@ export const rules: readonly Rule[] = [
     name: "immutable-tag",
     description: "A release has a tag <version>-<variant>-<suffix>, which never comes to mean other bytes.",
     judges: "releases",
+    looksAt: ({ tags, labels }) => [...tags, labels[label("version")]],
     check({ tags, labels, variant }) {
       const version = labels[label("version")];
       if (tags.some((tag) => typeof tag !== "string") || variant === undefined || typeof version !== "string") {
         return [];
       }
-      const stem = `${version.replace("+", "_")}-${variant}-`;
+      const stem = `${tagStem({ version, variant })}-`;
       const isImmutable = (tag: string) =>
         tagOf(tag).startsWith(stem) && /^[0-9a-f]{8,}$/.test(tagOf(tag).slice(stem.length));
       const right = `none is ${stem}<at least 8 hex digits>. Add that tag, with the suffix of a random.RandomId`;
@@ -78,8 +78,9 @@ export const rules: readonly Rule[] = [
     name: "labels",
     description: "A release says what it is: every OCI label, with the project's own values.",
     judges: "releases",
+    looksAt: ({ labels }) => [...Object.keys(ownLabels), ...Object.keys(freeLabels)].map((key) => labels[label(key)]),
     check({ labels }) {
-      const wrong = Object.entries(fixedLabels)
+      const wrong = Object.entries(ownLabels)
         .filter(([key, right]) => differs(labels[label(key)], (is) => is === right))
         .map(([key, right]) => `The label ${label(key)} is ${shown(labels[label(key)])}; it must be "${right}".`);
       const empty = Object.entries(freeLabels)
@@ -92,6 +93,7 @@ export const rules: readonly Rule[] = [
     name: "pinned-models",
     description: "Each model's URL and sha256 pin are build args, and the pin is 64 hex digits.",
     judges: "builds",
+    looksAt: ({ buildArgs }) => modelNames.flatMap((name) => [buildArgs[urlArg(name)], buildArgs[pinArg(name)]]),
     check: ({ buildArgs }) =>
       modelNames.flatMap((name) => {
         const { arg, title } = models[name];
@@ -111,49 +113,62 @@ export const rules: readonly Rule[] = [
   },
   {
     name: "verified-models",
-    description: "The pins that an image is built with are those that ModelChecksum verified.",
+    description: "The pins that an image is built with are those that ModelChecksum verifies, before it is released.",
     judges: "builds",
-    check: ({ buildArgs }, { verified }) =>
+    needsStack: true,
+    looksAt: ({ buildArgs }) => modelNames.map((name) => buildArgs[pinArg(name)]),
+    check: (image, { verified }) =>
       modelNames.flatMap((name) => {
         const { arg, title } = models[name];
-        const pin = buildArgs[`${arg}_SHA256`];
+        const pin = image.buildArgs[`${arg}_SHA256`];
         const model = verified.find((model) => model.name === name);
         if (model === undefined) {
           return [`Nothing verifies ${title}: the stack has no ModelChecksum "${name}" that the image depends on.`];
         }
         const agree = typeof pin !== "string" || typeof model.sha256 !== "string" || pin === model.sha256;
         const both = `The build arg ${arg}_SHA256 is ${shown(pin)}, but ModelChecksum verified ${shown(model.sha256)}`;
-        return agree ? [] : [`${both}; give both the same pin of ${title}.`];
+        const early = isRelease(image) && image.waitsFor?.has(name) === false;
+        return [
+          ...(agree ? [] : [`${both}; give both the same pin of ${title}.`]),
+          ...(early
+            ? [
+                `It does not wait until ${title} is verified: let the image depend on ModelChecksum "${name}" (dependsOn).`,
+              ]
+            : []),
+        ];
       }),
   },
   {
     name: "torch-index",
     description: "torch comes from the index of the image's own variant.",
     judges: "builds",
+    looksAt: ({ buildArgs }) => [buildArgs.TORCH_INDEX_URL],
     check({ buildArgs, variant, dockerfile }) {
       if (variant === undefined) {
         const known = variantNames.map((name) => variants[name].dockerfile).join(" and ");
         return [`The image is built from "${dockerfile}", which is no variant's Dockerfile; those are ${known}.`];
       }
       const url = buildArgs.TORCH_INDEX_URL;
-      const { flavour } = variants[variant].torch;
-      const words = typeof url === "string" ? url.split(/[^a-z0-9]+/i) : [];
-      const right =
-        typeof url !== "string" ? url !== undefined : words.includes(flavour) && !words.some(isOther(flavour));
-      const wanted = `the ${variant} image needs an index of +${flavour} wheels, such as ${variants[variant].torch.index}`;
-      return right ? [] : [`The build arg TORCH_INDEX_URL is ${shown(url)}, but ${wanted}.`];
+      const { flavour, index } = variants[variant].torch;
+      return differs(url, (is) => isIndexOf(flavour, is))
+        ? [
+            `The build arg TORCH_INDEX_URL is ${shown(url)}, but the ${variant} image needs an index of +${flavour} ` +
+              `wheels, such as ${index}.`,
+          ]
+        : [];
     },
   },
   {
     name: "pinned-base",
-    description: "A release stands on bases that are pinned by digest.",
-    judges: "releases",
+    description: "An image stands on bases that are pinned by digest.",
+    judges: "builds",
+    looksAt: ({ buildArgs, variant }) => basesOf(variant).map(([, arg]) => buildArgs[arg]),
     check: ({ buildArgs, variant }) =>
-      Object.entries(variant ? variants[variant].bases : {}).flatMap(([key, arg]) =>
-        differs(buildArgs[arg], (is) => /@sha256:[0-9a-f]{64}$/.test(is))
+      basesOf(variant).flatMap(([key, arg]) =>
+        differs(buildArgs[arg], (is) => digestPattern.test(splitReference(is).digest ?? ""))
           ? [
               `The base ${arg} is ${shown(buildArgs[arg])}, which has no digest. Pin it: ` +
-                `pulumi config set --path facecraft:baseImages.${key} <name>:<tag>@sha256:<digest>.`,
+                `\`pulumi config set --path facecraft:baseImages.${key} <name>:<tag>@sha256:<digest>\`.`,
             ]
           : [],
       ),
@@ -162,6 +177,7 @@ export const rules: readonly Rule[] = [
     name: "no-secrets",
     description: "Build args and labels hold no secrets: everyone who can pull the image can read them.",
     judges: "builds",
+    looksAt: ({ buildArgs, labels }) => [...Object.values(buildArgs), ...Object.values(labels)],
     check: ({ buildArgs, labels }) =>
       [...describe("build arg", buildArgs), ...describe("label", labels)]
         .filter(([, key, is]) => is === secret || (typeof is === "string" && (looksSecret(key, is) || hasSecret(is))))
@@ -174,6 +190,7 @@ export const rules: readonly Rule[] = [
     name: "kept-releases",
     description: "What is pushed has retainOnDelete: a deploy stack may run it.",
     judges: "releases",
+    looksAt: () => [],
     check: ({ publishes, retainOnDelete }) =>
       publishes && retainOnDelete === false
         ? ["The image is pushed without retainOnDelete: destroying or replacing it would delete what others may run."]
@@ -183,6 +200,7 @@ export const rules: readonly Rule[] = [
     name: "seen-by-previews",
     description: "Nothing is set that makes previews skip the build.",
     judges: "builds",
+    looksAt: () => [],
     check: ({ blindFlags }) =>
       blindFlags.map(
         (flag) =>
@@ -194,6 +212,7 @@ export const rules: readonly Rule[] = [
     name: "allowed-registries",
     description: "Images and build caches are pushed to allowed registries only.",
     judges: "builds",
+    looksAt: ({ tags, cacheRefs }) => [...tags, ...cacheRefs],
     check: ({ tags, cacheRefs }, { allowedRegistries }) => {
       const refused = known([...tags, ...cacheRefs]).filter((ref) => !isAllowed(ref, allowedRegistries));
       return refused.map((ref) => `${ref} is not in an allowed registry; those are ${allowedRegistries.join(", ")}.`);
@@ -218,6 +237,11 @@ export function applies(rule: Rule, image: ImageView): boolean {
   return rule.judges === "builds" || isRelease(image);
 }
 
+/** Whether a rule cannot see all that it judges, so that "no violation" does not mean that it holds. */
+export function isUndecided(rule: Rule, image: ImageView): boolean {
+  return rule.looksAt(image).some((value) => typeof value === "symbol");
+}
+
 function known(values: readonly Value[]): string[] {
   return values.filter((value) => typeof value === "string");
 }
@@ -228,38 +252,45 @@ function differs(value: Value | undefined, right: (is: string) => boolean): bool
 }
 
 function shown(value: Value | undefined): string {
-  return value === undefined
-    ? "not set"
-    : value === unknown
-      ? "not known yet"
-      : value === secret
-        ? "a secret"
-        : `"${value}"`;
+  if (value === undefined) {
+    return "not set";
+  }
+  if (value === unknown) {
+    return "not known yet";
+  }
+  return value === secret ? "a secret" : `"${String(value)}"`;
 }
 
 function isSha256(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text);
 }
 
-function isOther(flavour: string): (word: string) => boolean {
-  return (word) => word !== flavour && (word === "cpu" || /^cu\d+$/.test(word) || /^rocm/.test(word));
+/** Whether the words of an index's URL name this flavour of torch, and no other. */
+function isIndexOf(flavour: string, url: string): boolean {
+  const words = url.split(/[^a-z0-9]+/i);
+  const isFlavour = (word: string) => word === "cpu" || /^cu\d+$/.test(word) || /^rocm/.test(word);
+  return words.includes(flavour) && words.every((word) => word === flavour || !isFlavour(word));
 }
+
+function basesOf(variant: ImageView["variant"]): [string, string][] {
+  return Object.entries(variant ? variants[variant].bases : {});
+}
+
+const urlArg = (name: ModelName) => `${models[name].arg}_URL`;
+const pinArg = (name: ModelName) => `${models[name].arg}_SHA256`;
 
 function describe(kind: string, values: Readonly<Record<string, Value>>): [string, string, Value][] {
   return Object.entries(values).map(([key, value]) => [kind, key, value]);
 }
 
-/** The tag of a reference; a colon before the last slash belongs to a port. */
 function tagOf(reference: string): string {
-  const name = reference.split("@")[0] ?? "";
-  return /:([^/:]+)$/.exec(name)?.[1] ?? "";
+  return splitReference(reference).tag ?? "";
 }
 
 function isAllowed(reference: string, allowed: readonly string[]): boolean {
-  const registry = registryOf(reference);
-  if (/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(registry)) {
-    return true;
-  }
-  const full = reference.startsWith(`${registry}/`) ? reference : `${registry}/${reference}`;
-  return allowed.some((prefix) => full.startsWith(`${prefix.replace(/\/$/, "")}/`));
+  const { repository } = splitReference(reference);
+  const within = `${fullName(repository)}/`;
+  return (
+    isLoopback(locate(repository).registry) || allowed.some((prefix) => within.startsWith(prefix.replace(/\/?$/, "/")))
+  );
 }

@@ -1,0 +1,37 @@
+import { RegistryError } from "./errors.ts";
+import type { FoundManifest } from "./manifests.ts";
+import type { Repository } from "./repository.ts";
+
+/** An image's configuration, as far as this project reads it: https://github.com/opencontainers/image-spec/blob/main/config.md */
+export interface ImageConfig {
+  created?: string;
+  os?: string;
+  architecture?: string;
+  /** Of the architecture, such as v8. */
+  variant?: string;
+  config?: {
+    User?: string;
+    /** `NAME=value`. */
+    Env?: string[];
+    /** Keyed `8000/tcp`. */
+    ExposedPorts?: Record<string, unknown>;
+    Labels?: Record<string, string>;
+    /** Docker's own, with durations in nanoseconds. */
+    Healthcheck?: { Test?: string[]; Interval?: number; Timeout?: number; StartPeriod?: number; Retries?: number };
+  } & Record<string, unknown>;
+  history?: { created_by?: string; empty_layer?: boolean }[];
+}
+
+/** Fetches the configuration that a manifest names. @throws RegistryError for what is no image */
+export async function readConfig(repository: Repository, { digest, manifest }: FoundManifest): Promise<ImageConfig> {
+  const what = `${digest} of ${repository.path} in ${repository.host}`;
+  if (manifest.config === undefined) {
+    throw new RegistryError(`${what} is no image: its manifest names no configuration.`);
+  }
+  const text = (await repository.blob(manifest.config)).toString();
+  try {
+    return JSON.parse(text) as ImageConfig;
+  } catch {
+    throw new RegistryError(`${what} is no image: its configuration is no JSON.`);
+  }
+}

@@ -1,0 +1,49 @@
+import type { Answer } from "../../artifacts/answer.ts";
+import { probe } from "../../artifacts/probe.ts";
+import { redactUrl } from "../../artifacts/redact.ts";
+import { askPublished } from "../../registry/tags.ts";
+import type { Remembered, RememberedModel } from "./state.ts";
+
+/** Asks about everything that a stack has left out in the world; one answer each. */
+export async function askAll({ images, models, interrupted }: Remembered): Promise<Answer[]> {
+  const answers = await Promise.all([
+    ...images.map(({ credentials, ...published }) => askPublished(published, credentials)),
+    ...models.map(async (model) => [await askUpstream(model)]),
+  ]);
+  const left: Answer[] = interrupted.map((name) => ({
+    asked: name,
+    standing: "not known",
+    said: "an update was interrupted while it worked on this; run it again",
+  }));
+  return [...answers.flat(), ...left];
+}
+
+/** As a refresh of ModelChecksum does: drift is what would stop an update. */
+async function askUpstream({
+  title,
+  urls,
+  sha256,
+  url,
+  etag,
+  lastModified,
+  caBundle,
+}: RememberedModel): Promise<Answer> {
+  const asked = `${title} (${urls.map(redactUrl).join(", ")})`;
+  const plain = (sentence: string) => sentence.replace(`${title}: `, "");
+  const validators = { ...(etag && { etag }), ...(lastModified && { lastModified }) };
+  try {
+    const found = await probe({ title, urls, sha256, url, validators }, caBundle ? { caBundle } : {});
+    if (found.confirmed) {
+      return {
+        asked,
+        standing: "as left",
+        said: plain(found.drift ?? `${found.confirmed.url} serves the pinned file`),
+      };
+    }
+    return found.drift === undefined
+      ? { asked, standing: "not known", said: plain(found.unreachable ?? "nobody was asked") }
+      : { asked, standing: "changed", said: plain(found.drift) };
+  } catch (error) {
+    return { asked, standing: "not known", said: error instanceof Error ? error.message : String(error) };
+  }
+}

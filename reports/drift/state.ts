@@ -1,0 +1,94 @@
+import { viewImage } from "../../policy/image.ts";
+import type { Credentials } from "../../registry/login.ts";
+import { splitReference } from "../../registry/references.ts";
+import type { Published } from "../../registry/tags.ts";
+
+/** What a stack's state says is out in the world. */
+export interface Remembered {
+  models: RememberedModel[];
+  images: (Published & { credentials?: Credentials })[];
+  /** Resources on which an update was still working when it ended: nobody knows what became of them. */
+  interrupted: string[];
+}
+
+export interface RememberedModel {
+  title: string;
+  urls: string[];
+  sha256: string;
+  /** The mirror that served it, and the version that it served. */
+  url: string;
+  etag: string;
+  lastModified: string;
+  caBundle?: string;
+}
+
+/** Reads what `pulumi stack export --show-secrets` prints. */
+export function readState(text: string): Remembered {
+  const { deployment } = JSON.parse(text) as { deployment?: Deployment };
+  const resources = (deployment?.resources ?? []).map(({ urn, type, inputs, outputs }) => ({
+    name: nameOf(urn),
+    type,
+    inputs: open(inputs ?? {}) as Values,
+    outputs: open(outputs ?? {}) as Values,
+  }));
+  return {
+    models: resources.filter(({ type }) => type.endsWith(":ModelChecksum")).map(({ outputs }) => modelOf(outputs)),
+    images: resources
+      .filter(({ name, type, inputs }) => type === "docker-build:index:Image" && viewImage(name, inputs).publishes)
+      .flatMap(({ inputs, outputs }) => imagesOf(inputs, String(outputs.digest ?? ""))),
+    interrupted: (deployment?.pending_operations ?? []).map(({ resource }) => nameOf(resource.urn)),
+  };
+}
+
+type Values = Readonly<Record<string, unknown>>;
+
+interface Deployment {
+  resources?: { urn: string; type: string; inputs?: Values; outputs?: Values }[];
+  pending_operations?: { resource: { urn: string } }[];
+}
+
+function modelOf({ title, urls, sha256, url, etag, lastModified, caBundle }: Values): RememberedModel {
+  return {
+    title: String(title ?? "model"),
+    urls: list(urls).map(String),
+    sha256: String(sha256 ?? ""),
+    url: String(url ?? ""),
+    etag: String(etag ?? ""),
+    lastModified: String(lastModified ?? ""),
+    ...(typeof caBundle === "string" && caBundle !== "" && { caBundle }),
+  };
+}
+
+/** One for each repository that its tags are in. */
+function imagesOf({ tags, registries }: Values, digest: string): Remembered["images"] {
+  const references = list(tags).map((tag) => splitReference(String(tag)));
+  const byRepository = Map.groupBy(references, ({ repository }) => repository);
+  const { username, password } = (list(registries)[0] ?? {}) as Values;
+  return [...byRepository].map(([repository, tagged]) => ({
+    repository,
+    tags: tagged.flatMap(({ tag }) => tag ?? []),
+    digest,
+    ...(username && password ? { credentials: { username: String(username), password: String(password) } } : {}),
+  }));
+}
+
+/** The plain values, where the state keeps them secret. */
+function open(of: unknown): unknown {
+  if (Array.isArray(of)) {
+    return of.map(open);
+  }
+  if (typeof of !== "object" || of === null) {
+    return of;
+  }
+  return "plaintext" in of
+    ? open(JSON.parse(String(of.plaintext)))
+    : Object.fromEntries(Object.entries(of).map(([key, item]) => [key, open(item)]));
+}
+
+function list(of: unknown): unknown[] {
+  return Array.isArray(of) ? of : [];
+}
+
+function nameOf(urn: string): string {
+  return urn.split("::").at(-1) ?? urn;
+}
