@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { asImage, parseRelease, type Release, ReleaseError } from "./release.ts";
+import { asImage, parseRelease, type Release } from "./release.ts";
 
 /**
  * A published Facecraft image, for any Pulumi program that runs it:
@@ -34,12 +34,8 @@ export class FacecraftRelease {
   static fromStack(stack: string, imageRef = "", options?: pulumi.CustomResourceOptions): FacecraftRelease {
     const reference = new pulumi.StackReference(stack, {}, options);
     const parsed = reference.outputs.apply((outputs) => {
-      try {
-        const release = parseRelease(outputs ?? {}, stack);
-        return imageRef === "" ? release : asImage(release, imageRef);
-      } catch (error) {
-        throw error instanceof ReleaseError ? new pulumi.RunError(error.message) : error;
-      }
+      const release = parseRelease(outputs ?? {}, stack);
+      return imageRef === "" ? release : asImage(release, imageRef);
     });
     return new FacecraftRelease(parsed);
   }

@@ -1,42 +1,53 @@
-/** What an image stack hands over: its outputs, checked. */
-export interface Release {
+import * as v from "valibot";
+import { ActionableError } from "../artifacts/errors.ts";
+import { judge } from "../plan/faults.ts";
+import { isRecord } from "../plan/isRecord.ts";
+import { matching, object, oneOf, positive, recordOf, text } from "../plan/schema.ts";
+import { shown } from "../plan/shown.ts";
+import { variantNames } from "../plan/variants.ts";
+import { durationPattern, type Healthcheck, seconds } from "../registry/healthcheck.ts";
+
+import { digestPattern, fullName, nameOf, pinnedImagePattern, splitReference } from "../registry/references.ts";
+
+const aString = text("a string");
+const aDuration = matching(durationPattern, "a duration such as 30s");
+const aCount = positive("a number above 0");
+
+const healthcheck: v.GenericSchema<unknown, Healthcheck> = object({
+  path: matching(/^\//, "a path such as /ready"),
+  port: aCount,
+  interval: aDuration,
+  timeout: aDuration,
+  startPeriod: aDuration,
+  retries: aCount,
+});
+
+const modelFile = object({ file: aString, url: aString, sha256: aString, sizeBytes: aCount });
+
+/** The outputs that an image stack hands over: what each must be. */
+const handedOver = v.object({
   /** `repository:tag@sha256:...`, the image to run. */
-  imageRef: string;
-  digest: string;
-  tags: string[];
-  variant: "cpu" | "gpu";
-  version: string;
+  imageRef: matching(pinnedImagePattern, "pinned by digest (repository:tag@sha256:<64 hex digits>)"),
+  digest: matching(digestPattern, "sha256:<64 hex digits>"),
+  tags: v.array(text("a list of tags"), "a list"),
+  variant: oneOf(variantNames),
+  version: aString,
   /** Commit of the application. */
-  revision: string;
-  torchIndexUrl: string;
-  labels: Record<string, string>;
-  healthcheck: Healthcheck;
-  models: Record<string, ModelFile>;
-}
+  revision: aString,
+  torchIndexUrl: aString,
+  labels: recordOf(/./, aString, "an object"),
+  healthcheck,
+  models: recordOf(/./, modelFile, "an object"),
+});
 
-export interface Healthcheck {
-  path: string;
-  port: number;
-  /** Durations such as "30s". */
-  interval: string;
-  timeout: string;
-  startPeriod: string;
-  retries: number;
-}
-
-export interface ModelFile {
-  file: string;
-  url: string;
-  sha256: string;
-  sizeBytes: number;
-}
+/** What an image stack hands over: its outputs, checked. */
+export type Release = v.InferOutput<typeof handedOver>;
 
 /** Outputs that cannot be deployed. Says all that is wrong with them, one sentence each. */
-export class ReleaseError extends Error {
+export class ReleaseError extends ActionableError {
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
-    this.name = "ReleaseError";
     this.problems = problems;
   }
 }
@@ -49,32 +60,35 @@ export class ReleaseError extends Error {
  */
 export function parseRelease(outputs: Readonly<Record<string, unknown>>, stack: string): Release {
   const given = isRecord(outputs.release) ? outputs.release : outputs;
-  const absent = Object.keys(shape).filter((key) => given[key] === undefined);
+  const keys = Object.keys(handedOver.entries);
+  const absent = keys.filter((key) => given[key] === undefined);
   if (absent.length > 0) {
-    const all = absent.length === Object.keys(shape).length;
+    const update = "it was last updated by another version of the image program. Run `pulumi up` there";
     throw new ReleaseError([
-      all
+      absent.length === keys.length
         ? `The stack ${stack} has none of the outputs of a Facecraft image stack. Is it one, and has \`pulumi up\` succeeded there?`
-        : `The stack ${stack} has no output ${absent.join(", ")}: it was last updated by another version of the image program. Run \`pulumi up\` there.`,
+        : `The stack ${stack} has no output ${absent.join(", ")}: ${update}.`,
     ]);
   }
-  const problems = Object.entries(shape).flatMap(([key, check]) => check(given[key], key));
   const { imageRef, digest } = given;
   if (imageRef === "" && digest === "") {
-    problems.splice(
-      0,
-      Infinity,
-      `it has published nothing (facecraft:push is false). Publish a release, then deploy it`,
-    );
-  } else if (typeof imageRef === "string" && !imageRef.endsWith(`@${digest}`)) {
-    problems.push(
-      `imageRef "${imageRef}" must end in @${digest}, its digest: a tag alone can come to mean another image`,
-    );
+    throw new ReleaseError([
+      `The stack ${stack} cannot be deployed: it has published nothing (facecraft:push is false). Publish a release, then deploy it.`,
+    ]);
   }
-  if (problems.length > 0) {
+  const { output, faults } = judge(handedOver, given);
+  const problems = faults.map(
+    ({ path, value, right }) => `${path.join(".")} is ${shown(value)}, but it must be ${right}`,
+  );
+  const isFine = (key: string) => !faults.some(({ path }) => path[0] === key);
+  if (isFine("imageRef") && isFine("digest") && !String(imageRef).endsWith(`@${digest}`)) {
+    const reason = "a tag alone can come to mean another image";
+    problems.push(`imageRef is ${shown(imageRef)}, but it must end in @${digest}, its digest: ${reason}`);
+  }
+  if (output === undefined || problems.length > 0) {
     throw new ReleaseError(problems.map((problem) => `The stack ${stack} cannot be deployed: ${problem}.`));
   }
-  return Object.fromEntries(Object.keys(shape).map((key) => [key, given[key]])) as unknown as Release;
+  return output;
 }
 
 /**
@@ -82,84 +96,28 @@ export function parseRelease(outputs: Readonly<Record<string, unknown>>, stack: 
  * would tell (models, labels) is left empty.
  */
 export function asImage(release: Release, imageRef: string): Release {
-  const [name = "", digest = ""] = imageRef.split("@");
-  const version = new RegExp(`:(.+)-${release.variant}-[0-9a-f]+$`).exec(name)?.[1];
-  if (!version || repositoryOf(name) !== repositoryOf(release.imageRef.split("@")[0] ?? "")) {
-    const wanted = `${repositoryOf(release.imageRef.split("@")[0] ?? "")}:<version>-${release.variant}-<suffix>@sha256:<digest>`;
+  const { repository } = splitReference(release.imageRef);
+  const { tag = "", digest = "", ...other } = splitReference(imageRef);
+  const version = new RegExp(`^(.+)-${release.variant}-[0-9a-f]+$`).exec(tag)?.[1];
+  if (!version || !pinnedImagePattern.test(imageRef) || fullName(other.repository) !== fullName(repository)) {
+    const wanted = `${repository}:<version>-${release.variant}-<suffix>@sha256:<digest>`;
     throw new ReleaseError([
       `facecraft-deploy:imageRef is "${imageRef}", which is no release of this image; it must be ${wanted}.`,
     ]);
   }
-  return { ...release, imageRef, digest, version, revision: "unknown", tags: [name], labels: {}, models: {} };
-}
-
-function repositoryOf(name: string): string {
-  return name.replace(/:[^:/]+$/, "");
+  return {
+    ...release,
+    imageRef,
+    digest,
+    version,
+    revision: "unknown",
+    tags: [nameOf(imageRef)],
+    labels: {},
+    models: {},
+  };
 }
 
 /** How long an image may take until its health check passes, in seconds. */
 export function secondsToReady({ interval, timeout, startPeriod, retries }: Healthcheck): number {
   return Math.ceil(seconds(startPeriod) + retries * (seconds(interval) + seconds(timeout)));
-}
-
-export function seconds(duration: string): number {
-  const units: Record<string, number> = { ms: 0.001, s: 1, m: 60, h: 3600 };
-  return [...duration.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)].reduce(
-    (sum, [, amount, unit]) => sum + Number(amount) * (units[unit as string] as number),
-    0,
-  );
-}
-
-type Check = (value: unknown, key: string) => string[];
-
-const matches =
-  (pattern: RegExp, right: string): Check =>
-  (value, key) =>
-    typeof value === "string" && pattern.test(value) ? [] : [`${key} is ${shown(value)}, but it must be ${right}`];
-
-const aDuration = matches(/^(\d+(\.\d+)?(ms|s|m|h))+$/, "a duration such as 30s");
-const aString = matches(/\S/, "a string");
-const aNumber: Check = (value, key) =>
-  typeof value === "number" && value > 0 ? [] : [`${key} is ${shown(value)}, but it must be a number above 0`];
-
-const aRecordOf =
-  (checks: Record<string, Check>): Check =>
-  (value, key) =>
-    isRecord(value)
-      ? Object.entries(checks).flatMap(([name, check]) => check(value[name], `${key}.${name}`))
-      : [`${key} is ${shown(value)}, but it must be an object`];
-
-const everyValue =
-  (check: Check): Check =>
-  (value, key) =>
-    isRecord(value)
-      ? Object.entries(value).flatMap(([name, item]) => check(item, `${key}.${name}`))
-      : [`${key} is ${shown(value)}, but it must be an object`];
-
-const shape: Record<keyof Release, Check> = {
-  imageRef: matches(/^\S+@sha256:[0-9a-f]{64}$/, "pinned by digest (repository:tag@sha256:<64 hex digits>)"),
-  digest: matches(/^sha256:[0-9a-f]{64}$/, "sha256:<64 hex digits>"),
-  tags: (value, key) => (Array.isArray(value) ? [] : [`${key} is ${shown(value)}, but it must be a list`]),
-  variant: matches(/^(cpu|gpu)$/, "cpu or gpu"),
-  version: aString,
-  revision: aString,
-  torchIndexUrl: aString,
-  labels: everyValue(aString),
-  healthcheck: aRecordOf({
-    path: matches(/^\//, "a path such as /ready"),
-    port: aNumber,
-    interval: aDuration,
-    timeout: aDuration,
-    startPeriod: aDuration,
-    retries: aNumber,
-  }),
-  models: everyValue(aRecordOf({ file: aString, url: aString, sha256: aString, sizeBytes: aNumber })),
-};
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function shown(value: unknown): string {
-  return value === undefined ? "not there" : (JSON.stringify(value) ?? String(value));
 }

@@ -1,18 +1,10 @@
 import type * as k8s from "@pulumi/kubernetes/types/input.js";
-import { type Release, seconds } from "../release.ts";
+import { seconds } from "../../registry/healthcheck.ts";
+import type { Release } from "../release.ts";
+import type { Settings } from "./settings.ts";
 
-export interface ClusterSettings {
-  namespace: string;
-  replicas: number;
-  cpus: number;
-  /** A Kubernetes quantity, such as 4Gi. */
-  memory: string;
-  gpus: number;
-  /** Room of each writable folder. */
-  scratch: string;
-  /** Empty: the image can be pulled by everyone. */
-  pullSecret: string;
-}
+/** All settings but the one that finds the release. */
+export type ClusterSettings = Omit<Settings, "from">;
 
 export interface Manifests {
   deployment: k8s.apps.v1.Deployment;
@@ -73,14 +65,18 @@ function podSpec(release: Release, settings: ClusterSettings): k8s.core.v1.PodSp
     ...(settings.pullSecret && { imagePullSecrets: [{ name: settings.pullSecret }] }),
     securityContext: {
       runAsNonRoot: true,
-      ...{ runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000 },
+      runAsUser: 1000,
+      runAsGroup: 1000,
+      fsGroup: 1000,
       seccompProfile: { type: "RuntimeDefault" },
     },
     // More than the application's own 20 s for requests under way.
     terminationGracePeriodSeconds: 30,
     topologySpreadConstraints: [
       {
-        ...{ maxSkew: 1, topologyKey: "kubernetes.io/hostname", whenUnsatisfiable: "ScheduleAnyway" },
+        maxSkew: 1,
+        topologyKey: "kubernetes.io/hostname",
+        whenUnsatisfiable: "ScheduleAnyway",
         labelSelector: { matchLabels: { "app.kubernetes.io/name": "facecraft" } },
       },
     ],

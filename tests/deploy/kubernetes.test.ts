@@ -8,7 +8,13 @@ import type { Release } from "../../deploy/release.ts";
 import { outputs } from "./outputs.ts";
 
 const settings: ClusterSettings = {
-  ...{ namespace: "facecraft", replicas: 2, cpus: 2, memory: "4Gi", gpus: 1, scratch: "2Gi", pullSecret: "" },
+  namespace: "facecraft",
+  replicas: 2,
+  cpus: 2,
+  memory: "4Gi",
+  gpus: 1,
+  scratch: "2Gi",
+  pullSecret: "",
 };
 const render = (release: Partial<Release> = {}, change: Partial<ClusterSettings> = {}) =>
   renderManifests(outputs(release), { ...settings, ...change });
@@ -39,10 +45,15 @@ describe("a release on a cluster", () => {
     expect(container.image).toBe(outputs().imageRef);
     expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000, fsGroup: 1000 });
     expect(container.securityContext).toEqual({
-      ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
     });
     expect(container.volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath)).toEqual([
-      ...["/app/uploads", "/app/processed", "/app/logs", "/tmp"],
+      "/app/uploads",
+      "/app/processed",
+      "/app/logs",
+      "/tmp",
     ]);
   });
 
@@ -57,7 +68,8 @@ describe("a release on a cluster", () => {
 
   test("asks for GPUs when the image is for them, and does not wait for a spare one to roll out", () => {
     expect(pod({ variant: "gpu" }, { gpus: 2 }).container.resources.limits).toEqual({
-      ...{ memory: "4Gi", "nvidia.com/gpu": "2" },
+      memory: "4Gi",
+      "nvidia.com/gpu": "2",
     });
     expect(pod().container.resources.limits).toEqual({ memory: "4Gi" });
     expect(render({ variant: "gpu" }).deployment.spec).toMatchObject({
@@ -91,7 +103,9 @@ describe("the component", () => {
     expect(await value(host)).toBe("facecraft-cpu.facecraft.svc");
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(registered.map(({ type }) => type).sort()).toEqual([
-      ...["facecraft:deploy:FacecraftDeployment", "kubernetes:apps/v1:Deployment", "kubernetes:core/v1:Service"],
+      "facecraft:deploy:FacecraftDeployment",
+      "kubernetes:apps/v1:Deployment",
+      "kubernetes:core/v1:Service",
       "kubernetes:policy/v1:PodDisruptionBudget",
     ]);
   });

@@ -1,6 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { asImage, parseRelease, secondsToReady } from "../../deploy/release.ts";
-import { settingsProblems } from "../../deploy/settings.ts";
 import { outputs } from "./outputs.ts";
 
 const stack = "organization/facecraft/cpu";
@@ -56,6 +56,42 @@ describe("the outputs of an image stack", () => {
     expect(fault({ ...outputs(), digest: `sha256:${"f".repeat(64)}` })).toContain("must end in @sha256:fff");
   });
 
+  test.each([
+    [{ tags: [null] }, "tags is [null], but it must be a list of tags."],
+    [{ labels: { a: 5 } }, "labels.a is 5, but it must be a string."],
+    [{ labels: [] }, "labels is [], but it must be an object."],
+    [{ healthcheck: null }, /healthcheck is null, but it must be an object {path, port, interval/],
+    [
+      { models: { u2net: { file: "/x", url: "https://x", sha256: "b", sizeBytes: 0 } } },
+      /models\.u2net\.sizeBytes is 0/,
+    ],
+    [
+      { models: { u2net: "https://u:hunter2@x/y" } },
+      /models\.u2net is "https:\/\/\*\*\*@x\/y", but it must be an object/,
+    ],
+    [{ variant: "tpu" }, 'variant is "tpu", but it must be cpu or gpu.'],
+    [{ digest: 5 }, "digest is 5, but it must be sha256:<64 hex digits>."],
+    [
+      { healthcheck: { ...outputs().healthcheck, interval: "1".repeat(200_000) } },
+      /healthcheck\.interval is "1+… \(200000 characters\)", but it must be a duration/,
+    ],
+    [{ version: " " }, 'version is " ", but it must be a string.'],
+  ])("of another shape are refused in one sentence: %j", (change, sentence) => {
+    const told = fault({ ...outputs(), ...change } as Record<string, unknown>);
+    expect(told.split("\n")).toHaveLength(1);
+    expect(told.replace(`The stack ${stack} cannot be deployed: `, "")).toMatch(sentence);
+  });
+
+  test("of any shape are told in sentences", () => {
+    const keys = fc.constantFrom(...Object.keys(outputs()));
+    fc.assert(
+      fc.property(keys, fc.jsonValue(), (key, value) => {
+        const told = fault({ ...outputs(), [key]: value });
+        expect(told).toMatch(new RegExp(`^(none$|The stack ${stack} cannot be deployed: ${key})`));
+      }),
+    );
+  });
+
   test("of a stack that publishes nothing say so", () => {
     expect(fault({ ...outputs(), imageRef: "", digest: "" })).toBe(
       `The stack ${stack} cannot be deployed: it has published nothing (facecraft:push is false). Publish a release, then deploy it.`,
@@ -89,16 +125,5 @@ describe("going back", () => {
         "it must be docker.io/djok/facecraft:<version>-cpu-<suffix>@sha256:<digest>.",
       );
     },
-  );
-});
-
-test("wrong settings are told with what would be right", () => {
-  const settings = {
-    ...{ imageRef: "facecraft:cpu" },
-    ...{ from: "cpu", project: "Face Craft", dockerHost: "server", address: "127.0.0.1", port: 0, memory: "lots" },
-    ...{ cpus: 2, gpus: 1, environment: {}, readyWithin: 0, trial: true },
-  };
-  expect(settingsProblems(settings).map((problem) => problem.split(" ")[0])).toEqual(
-    ["from", "imageRef", "project", "dockerHost", "port", "memory"].map((key) => `facecraft-deploy:${key}`),
   );
 });

@@ -1,11 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { type Host, rollOut } from "../../deploy/components/rollout.ts";
-import { asTrial, type ComposeFile, renderCompose, service } from "../../deploy/compose.ts";
+import { asTrial, type ComposeFile, renderCompose, service } from "../../deploy/compose/composeFile.ts";
+import { type Host, rollOut } from "../../deploy/compose/rollout.ts";
 import type { Release } from "../../deploy/release.ts";
 import { outputs } from "./outputs.ts";
 
 const settings = {
-  ...{ project: "facecraft", address: "127.0.0.1", port: 8080, memory: "4g", cpus: 2, gpus: 1 },
+  project: "facecraft",
+  address: "127.0.0.1",
+  port: 8080,
+  memory: "4g",
+  cpus: 2,
+  gpus: 1,
   environment: { FACECRAFT_WORKERS: "2" },
 };
 const release = (digit: string, change: Partial<Release> = {}) => {

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { type ComposeFile, service } from "../compose.ts";
+import spawn, { type SubprocessError } from "nano-spawn";
+import { type ComposeFile, service } from "./composeFile.ts";
 import type { Host } from "./rollout.ts";
 
 /** Where the container keeps the Compose file that started it, so that any machine can go back to it. */
@@ -67,24 +67,13 @@ async function composeCommand(): Promise<string[]> {
   throw new Error("Docker Compose is missing: neither `docker compose` nor `docker-compose` can be run. Install it.");
 }
 
-function output(command: readonly string[], input?: string): Promise<string> {
-  const [program = "", ...args] = command;
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text) => {
-      stderr += text;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => {
-      const reason = stderr.trim().split("\n").at(-1) ?? "";
-      code === 0 ? resolve(stdout) : reject(new Error(reason || `\`${program} ${args[0]}\` ended with ${code}`));
-    });
-    child.stdin.on("error", () => {});
-    child.stdin.end(input ?? "");
-  });
+/** @throws Error with the last line that the program said, or its exit code */
+async function output([program = "", ...args]: readonly string[], input = ""): Promise<string> {
+  try {
+    return (await spawn(program, args, { stdin: { string: input } })).stdout;
+  } catch (error) {
+    const { stderr = "", cause } = error as SubprocessError;
+    const said = stderr.trim().split("\n").at(-1);
+    throw new Error(said || ((cause ?? error) as Error).message);
+  }
 }

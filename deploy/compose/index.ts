@@ -1,5 +1,5 @@
-import { ComposeService } from "./components/composeService.ts";
-import { FacecraftRelease } from "./facecraftRelease.ts";
+import { FacecraftRelease } from "../facecraftRelease.ts";
+import { ComposeService } from "./composeService.ts";
 import { readSettings } from "./settings.ts";
 
 const settings = readSettings();

@@ -1,4 +1,5 @@
-import { asTrial, type ComposeFile, service } from "../compose.ts";
+import { ActionableError } from "../../artifacts/errors.ts";
+import { asTrial, type ComposeFile, service } from "./composeFile.ts";
 
 /** What a rollout needs of a Docker host. */
 export interface Host {
@@ -22,7 +23,8 @@ export interface Rollout {
   trial: boolean;
 }
 
-export class RolloutError extends Error {}
+/** A release that did not take over. */
+export class RolloutError extends ActionableError {}
 
 /**
  * Replaces the release that runs. One that does not become healthy never takes over: with a trial, the old container

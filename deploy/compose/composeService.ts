@@ -1,10 +1,10 @@
 import { join, relative } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { type ComposeFile, renderCompose } from "../compose.ts";
 import { type Release, secondsToReady } from "../release.ts";
-import type { Settings } from "../settings.ts";
+import { type ComposeFile, renderCompose } from "./composeFile.ts";
 import type { Rollout } from "./rollout.ts";
+import type { Settings } from "./settings.ts";
 
 export interface ComposeServiceArgs {
   release: pulumi.Input<Release>;

@@ -1,4 +1,4 @@
-import type { Release } from "./release.ts";
+import type { Release } from "../release.ts";
 import type { Settings } from "./settings.ts";
 
 /** A Compose file, as far as this project writes one. */
