@@ -1,8 +1,10 @@
 STACK ?= local
 export STACK
 
-.PHONY: help up preview refresh drift deploy undeploy outputs down destroy test test-unit test-engine lint doctor
-.PHONY: update-checksums update-bases image-report constraints bench
+LINT = lint lint-python lint-python-format lint-shell lint-dockerfiles
+
+.PHONY: help up preview refresh drift deploy undeploy unlock outputs down destroy test test-unit test-engine lint doctor
+.PHONY: update-checksums update-bases update-tools check-upstream image-report packages constraints bench
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -13,10 +15,10 @@ up: ## Builds, proves and publishes the image of a stack (STACK=local; YES=1 ask
 preview: ## Shows what up would do and writes a report; pushes nothing, needs no account
 	@local/run preview
 
-refresh: ## Looks for drift: models that upstream replaced, images that are gone
+refresh: ## Writes into the state what is not as it was: models that upstream replaced, images that are gone, tags that were moved
 	@local/run refresh
 
-drift: ## Fails when models or images are not as the last update left them; changes nothing
+drift: ## Says what is as the last update left it, what is not, and what is not known; changes nothing
 	@local/run drift
 
 deploy: ## Runs the stack's image with Docker Compose, through the deploy stack of the same name
@@ -24,6 +26,9 @@ deploy: ## Runs the stack's image with Docker Compose, through the deploy stack 
 
 undeploy: ## Stops what deploy started
 	@local/run undeploy
+
+unlock: ## Takes off the lock that a killed update left on the stack; says who held it (PROJECT=deploy for the deploy stack)
+	@local/run unlock
 
 outputs: ## Prints the stack's outputs as JSON
 	@local/run outputs
@@ -38,27 +43,36 @@ test: ## Passes every check: lint, types, unit tests, and the tests with the rea
 	@local/run test
 
 test-unit: ## Lint, types and the tests that need no service
-	@local/run test lint types unit
+	@local/run test $(LINT) types unit
 
 test-engine: ## The tests with the real engine only
 	@local/run test engine
 
 lint: ## Checks style
-	@local/run test lint
+	@local/run test $(LINT)
 
-update-checksums: ## Downloads the models and patches their pins in both Dockerfiles (MODEL=codeformer for one, CHECK=1 to change nothing)
+update-checksums: ## Downloads the models and patches their pins in both Dockerfiles (MODEL=codeformer for one, CHECK=1 to change nothing, FORCE=1 to believe what looks like no model)
 	@local/run update-checksums
 
 update-bases: ## Pins the base images to what their tags name now (CHECK=1 to change nothing)
 	@local/run update-bases
 
+update-tools: ## Fills local/tools/lock.json: the sha256 of all that the set-up downloads (CHECK=1 to change nothing)
+	@local/run update-tools
+
+check-upstream: ## Asks for every outside thing that this repository names, and fails when one is gone (FULL=1 hashes the models)
+	@local/run check-upstream
+
 image-report: ## Layers, packages, models and labels of the stack's image (IMAGE=... for another)
 	@local/run image-report
+
+packages: ## Prints the Python packages of the stack's image, with their versions (IMAGE=... for another)
+	@local/run packages
 
 constraints: ## Writes constraints.txt: the Python packages of the stack's image, to build with them again
 	@local/run constraints > constraints.txt.new && mv constraints.txt.new constraints.txt
 
-bench: ## Speed, memory and sizes against named rivals (BENCH=program, models or images for one part)
+bench: ## Speed, memory and sizes against named rivals (BENCH=program, models, first-release or images for one part)
 	@local/run bench
 
 doctor: ## Says what is installed, what stands in for what, and what to do about what is missing

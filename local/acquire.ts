@@ -1,64 +1,37 @@
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-
+import { ArtifactError } from "../artifacts/errors.ts";
 import { output, which } from "./exec.ts";
 import { root, tools } from "./paths.ts";
 import { Failure, timed } from "./say.ts";
+import { pinnedOnly, unpinned } from "./toolLock.ts";
 
 /** Whether a site answers, whatever it says; an offline machine must not wait for long to find out. */
 export async function reachable(url: string, milliseconds = 5000): Promise<boolean> {
+  const { glance } = await import("../artifacts/glance.ts");
   try {
-    await fetch(url, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(milliseconds) });
+    await glance(url, {}, milliseconds);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    // An unusable proxy is told by the download itself.
+    return error instanceof ArtifactError && (error.answered || error.code === "setup");
   }
 }
 
-/**
- * Downloads a .tar.gz, unpacks it beside the target and renames it there: a target that exists is complete.
- *
- * @returns false when it cannot be had
- */
-export async function downloadTar(url: string, target: string, stripComponents: number): Promise<boolean> {
-  await mkdir(join(target, ".."), { recursive: true });
-  const fresh = await mkdtemp(`${target}.new-`);
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(600_000) }).catch(() => undefined);
-    if (!response?.ok || !response.body) {
-      return false;
-    }
-    const tar = spawn("tar", ["-xz", `--strip-components=${stripComponents}`, "-C", fresh], {
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    const closed = once(tar, "close");
-    await pipeline(Readable.fromWeb(response.body), tar.stdin);
-    const [code] = await closed;
-    if (code !== 0) {
-      return false;
-    }
-    await rename(fresh, target);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await rm(fresh, { recursive: true, force: true });
-  }
-}
-
-/** Unpacks a local .tar.xz in the same way. */
+/** Unpacks a local .tar.xz beside the target and renames it there: a target that exists is complete. */
 export async function unpack(archive: string, target: string): Promise<void> {
   await mkdir(join(target, ".."), { recursive: true });
   const fresh = await mkdtemp(`${target}.new-`);
-  await output("tar", ["-xf", archive, "--no-same-owner", "-C", fresh]);
-  await chmod(fresh, 0o755);
-  await rename(fresh, target);
+  try {
+    await output("tar", ["-xf", archive, "--no-same-owner", "-C", fresh]);
+    await chmod(fresh, 0o755);
+    await rename(fresh, target);
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
 }
 
 export interface GoBuild {
@@ -72,13 +45,13 @@ export interface GoBuild {
   define?: Record<string, string>;
 }
 
-/** Builds a pinned program from Go modules into a folder. @throws Failure when there is no Go, or the build fails */
+/** Builds a program from Go modules into a folder; go.sum pins all of them. @throws Failure when there is no Go, or the build fails */
 export async function goBuild(build: GoBuild, folder: string): Promise<void> {
   if (!which("go")) {
-    throw new Failure(
-      `${build.program} is not installed and cannot be downloaded, and there is no Go to build it with. ` +
-        `Install ${build.program}, or Go 1.26 (see \`make doctor\`).`,
-    );
+    const why = `it is not installed and cannot be downloaded, and there is no Go to build it with`;
+    throw pinnedOnly()
+      ? unpinned(build.program, why)
+      : new Failure(`${build.program} is missing: ${why}. Install ${build.program}, or Go 1.26 (see \`make doctor\`).`);
   }
   const defines = Object.entries(build.define ?? {}).map(([name, value]) => `-X ${name}=${value}`);
   const target = join(folder, build.program);
@@ -87,7 +60,13 @@ export async function goBuild(build: GoBuild, folder: string): Promise<void> {
   await timed(`building ${build.program} from Go modules`, () =>
     output("go", ["build", "-trimpath", "-ldflags", ["-s", "-w", ...defines].join(" "), "-o", fresh, build.main], {
       cwd: join(root, "local/tools", build.tool),
-      env: { ...process.env, CGO_ENABLED: "0", ...goFolders() },
+      env: {
+        ...process.env,
+        CGO_ENABLED: "0",
+        ...goFolders(),
+        // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
+        ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
+      },
     }),
   );
   await rename(fresh, target);

@@ -1,14 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readDockerfile } from "../components/dockerfile.ts";
-import { variantNames, variants } from "../components/variants.ts";
+import { variantNames, variants } from "../plan/variants.ts";
 import { reachable } from "./acquire.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { output, which } from "./exec.ts";
 import { local, paths, root, tools } from "./paths.ts";
+import type { Ports } from "./ports.ts";
 import { Failure, timed } from "./say.ts";
-import type { Ports } from "./services.ts";
 import { toolPath } from "./tools.ts";
 
 const rootfs = join(local, "base", "rootfs.tar");
@@ -71,6 +70,7 @@ export async function publishBase(ports: Ports): Promise<void> {
   if (existsSync(chosen)) {
     return;
   }
+  const { readDockerfile } = await import("../plan/dockerfile.ts");
   const args = variantNames.flatMap((name) => {
     const { args } = readDockerfile(join(root, variants[name].dockerfile));
     return Object.values(variants[name].bases).map((arg): [string, string] => [arg, args.get(arg) ?? ""]);

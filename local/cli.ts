@@ -1,18 +1,18 @@
-// The commands behind the Makefile: `local/run COMMAND`, with the stack's name in STACK.
+// The commands behind the Makefile: `local/run COMMAND`, with the stack's name in STACK. What only one of them needs is
+// loaded by it: `make up` with nothing to do shall take no longer than Pulumi does.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { deploy, deployElsewhere, undeploy } from "./deploy.ts";
-import { stopDocker } from "./docker.ts";
-import { doctor } from "./doctor.ts";
+import { ActionableError } from "../artifacts/errors.ts";
 import { interactive, output } from "./exec.ts";
+import { type LockedStack, refuseLocked } from "./locks.ts";
 import { local, paths, root } from "./paths.ts";
-import { hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
+import { beginReport, hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
 import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
-import { Failure, say } from "./say.ts";
+import { say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi } from "./setup.ts";
 import { isLocal, renderConfig } from "./stackConfig.ts";
-import { runTests } from "./test.ts";
+import { endLeftovers } from "./updates.ts";
 
 const stack = process.env.STACK || "local";
 
@@ -30,40 +30,71 @@ async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
   return { args: ["--stack", stack, "--config-file", file, ...plain], env };
 }
 
+/** Like `prepare`, for what changes the stack's state: refuses while another update holds it. */
+async function prepareUpdate(): Promise<Awaited<ReturnType<typeof prepare>>> {
+  if (isLocal(stack)) {
+    refuseLocked(await localStack(), stack === "local" ? "make unlock" : `make unlock STACK=${stack}`);
+    await endLeftovers();
+  }
+  return prepare();
+}
+
+async function localStack(): Promise<LockedStack> {
+  return process.env.PROJECT === "deploy"
+    ? (await import("./deploy.ts")).deployed(stack)
+    : { state: paths.state, project: "facecraft", stack };
+}
+
 const commands: Record<string, () => Promise<number>> = {
   async up() {
-    const { args, env } = await prepare();
+    const { args, env } = await prepareUpdate();
     // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
     return pulumi(["up", "--refresh", ...policyPack, ...unattended(), ...args], env);
   },
 
   async preview() {
+    await beginReport(stack);
     const { args, env } = await prepare();
     return isLocal(stack) || hasBackend(env) ? previewWithReport(stack, args, env) : previewWithoutBackend(stack, env);
   },
 
   async refresh() {
-    const { args, env } = await prepare();
+    const { args, env } = await prepareUpdate();
     return pulumi(["refresh", ...unattended(), ...args], env);
   },
 
-  /** Changes nothing, and fails when anything is not as the last update left it. */
+  /** Changes nothing. 0 when everything is as the last update left it, 2 when something is not, 3 when that is not known. */
   async drift() {
-    const { args, env } = await prepare();
-    return pulumi(["refresh", "--preview-only", "--expect-no-changes", "--diff", ...args], env);
+    const { drift } = await import("./drift.ts");
+    const { env } = await prepare();
+    return drift(stack, env);
   },
 
   /** Runs the stack's image through the deploy stack of the same name. */
   async deploy() {
+    const { deploy, deployElsewhere } = await import("./deploy.ts");
     const { env } = await prepare();
     return isLocal(stack) ? deploy(stack, env) : deployElsewhere(stack, env);
   },
 
   async undeploy() {
+    const { undeploy } = await import("./deploy.ts");
     const { env } = await prepare();
     const code = await undeploy(stack, env);
     await stopDocker();
     return code;
+  },
+
+  /** Takes a lock off that an update left behind; PROJECT=deploy for the deploy stack of the same name. */
+  async unlock() {
+    if (isLocal(stack)) {
+      const { unlock } = await import("./unlock.ts");
+      await unlock(await localStack(), process.env.FORCE === "1");
+      return 0;
+    }
+    // Whose update it is, the stack's own backend knows; it asks before it cancels.
+    const yes = process.env.YES === "1" ? ["--yes"] : [];
+    return pulumi(["cancel", "--stack", stack, ...yes], await stackEnvironment());
   },
 
   async outputs() {
@@ -77,7 +108,10 @@ const commands: Record<string, () => Promise<number>> = {
     return 0;
   },
 
-  test: () => runTests(process.argv.slice(3)),
+  async test() {
+    const { runTests } = await import("./test.ts");
+    return runTests(process.argv.slice(3));
+  },
 
   async down() {
     const running = runningServices().filter(({ pid }) => pid !== undefined);
@@ -90,7 +124,7 @@ const commands: Record<string, () => Promise<number>> = {
   },
 
   async destroy() {
-    const { args, env } = await prepare();
+    const { args, env } = await prepareUpdate();
     const code = await pulumi(["destroy", ...unattended(), ...args], env);
     if (code === 0 && isLocal(stack)) {
       await output("pulumi", ["stack", "rm", stack, "--yes", "--preserve-config"], { cwd: root, env });
@@ -105,26 +139,30 @@ const commands: Record<string, () => Promise<number>> = {
     return code;
   },
 
-  /** Measures against named rivals; BENCH=program, models or images for one part. */
+  /** Measures against named rivals; BENCH=program, models, first-release or images for one part. */
   async bench() {
     await setUp();
     const env = await localEnvironment();
     let worst = 0;
-    for (const part of process.env.BENCH ? [process.env.BENCH] : ["program", "models", "images"]) {
+    for (const part of process.env.BENCH ? [process.env.BENCH] : ["program", "models", "first-release", "images"]) {
       worst = Math.max(worst, await script(`bench/${part}.ts`, [], env));
     }
     return worst;
   },
 
   // These need no tool but Node.js.
-  "update-checksums": () => script("artifacts/update-checksums.ts"),
-  "update-bases": () => script("images/update-bases.ts"),
+  "update-checksums": () => script("scripts/update-checksums.ts"),
+  "update-bases": () => script("scripts/update-bases.ts"),
+  "update-tools": () => script("local/update-tools.ts"),
+  "check-upstream": () => script("scripts/check-upstream.ts"),
 
   /** Of the image that IMAGE names, by default of the stack's. */
-  "image-report": async () => script("images/report.ts", [await imageRef()], await stackEnvironment()),
-  constraints: async () => script("images/constraints.ts", [await imageRef()], await stackEnvironment()),
+  "image-report": async () => script("scripts/image-report.ts", [await imageRef()], await stackEnvironment()),
+  packages: async () => script("scripts/constraints.ts", [await imageRef()], await stackEnvironment()),
+  constraints: async () => script("scripts/constraints.ts", [await imageRef()], await stackEnvironment()),
 
   async doctor() {
+    const { doctor } = await import("./doctor.ts");
     return (await doctor()) ? 0 : 1;
   },
 
@@ -151,6 +189,10 @@ function stackEnvironment(): Promise<NodeJS.ProcessEnv> | NodeJS.ProcessEnv {
   return isLocal(stack) ? localEnvironment() : { ...process.env, ...toolEnvironment() };
 }
 
+async function stopDocker(): Promise<void> {
+  await (await import("./docker.ts")).stopDocker();
+}
+
 async function imageRef(): Promise<string> {
   const args = ["stack", "output", "imageRef", "--stack", stack];
   return process.env.IMAGE || (await output("pulumi", args, { cwd: root, env: await stackEnvironment() })).trim();
@@ -164,7 +206,7 @@ if (!command) {
 try {
   process.exitCode = await command();
 } catch (error) {
-  if (!(error instanceof Failure)) {
+  if (!(error instanceof ActionableError)) {
     throw error;
   }
   process.stderr.write(`error: ${error.message}\n`);

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { output, which } from "./exec.ts";
 import { tools } from "./paths.ts";
+import { pinnedOnly, unpinned } from "./toolLock.ts";
 
 /** Whether packages can be had from Debian (or what derives from it) on this machine. */
 export function hasDebian(): boolean {
@@ -10,9 +11,12 @@ export function hasDebian(): boolean {
 
 /**
  * Unpacks Debian packages, without what they depend on, into a folder that appears when it is complete. Nothing is
- * installed, and apt's own lists stay as they are.
+ * installed, and apt's own lists stay as they are. Debian's signature vouches for them.
  */
 export async function unpackDebian(packages: readonly string[], target: string): Promise<void> {
+  if (pinnedOnly()) {
+    throw unpinned(packages.join(", "), "no pin in this repository covers Debian's packages");
+  }
   await mkdir(tools, { recursive: true });
   const work = await mkdtemp(join(tools, "debian-"));
   try {

@@ -2,12 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { dockerEnvironment } from "./docker.ts";
-import { interactive, output } from "./exec.ts";
+import { output } from "./exec.ts";
 import { freePort } from "./freePort.ts";
+import { type LockedStack, refuseLocked } from "./locks.ts";
 import { paths, root } from "./paths.ts";
 import { Failure } from "./say.ts";
+import { runUpdate } from "./updates.ts";
 
-const folder = join(root, "deploy");
+const folder = join(root, "deploy/compose");
 const unattended = ["--yes", "--skip-preview", "--non-interactive", "--suppress-progress"];
 
 /**
@@ -17,10 +19,11 @@ const unattended = ["--yes", "--skip-preview", "--non-interactive", "--suppress-
  * @param env the engine's environment, see localEnvironment
  */
 export async function deploy(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
+  refuseLocked(deployed(stack), "PROJECT=deploy make unlock");
   const own = await dockerEnvironment(env);
   await output("pulumi", ["stack", "select", "--create", stack], { cwd: await bare(), env: own });
   const config = await writeConfig(stack);
-  const code = await interactive("pulumi", ["up", "--stack", stack, "--config-file", config, ...unattended], {
+  const code = await runUpdate(["up", "--stack", stack, "--config-file", config, ...unattended], {
     cwd: folder,
     env: own,
   });
@@ -32,17 +35,23 @@ export async function deploy(stack: string, env: NodeJS.ProcessEnv): Promise<num
   return 0;
 }
 
-/** Updates a deploy stack that is not local: its config stands in deploy/Pulumi.<stack>.yaml. */
+/** Where the locks of a local deploy stack lie. */
+export function deployed(stack: string): LockedStack {
+  return { state: paths.state, project: "facecraft-deploy", stack };
+}
+
+/** Updates a deploy stack that is not local: its config stands in deploy/compose/Pulumi.<stack>.yaml. */
 export function deployElsewhere(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
   const yes = process.stdout.isTTY ? [] : ["--yes", "--non-interactive"];
-  return interactive("pulumi", ["up", "--stack", stack, ...yes], { cwd: folder, env });
+  return runUpdate(["up", "--stack", stack, ...yes], { cwd: folder, env });
 }
 
 /** Stops what deploy started; its volumes stay. */
 export async function undeploy(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
+  refuseLocked(deployed(stack), "PROJECT=deploy make unlock");
   const own = await dockerEnvironment(env);
   const config = await writeConfig(stack);
-  return interactive("pulumi", ["destroy", "--stack", stack, "--config-file", config, ...unattended], {
+  return runUpdate(["destroy", "--stack", stack, "--config-file", config, ...unattended], {
     cwd: folder,
     env: own,
   });
@@ -57,14 +66,24 @@ async function bare(): Promise<string> {
 }
 
 async function writeConfig(stack: string): Promise<string> {
+  const { formatStackFile, parseStackFile } = await import("./stackFile.ts");
   const file = join(await bare(), `Pulumi.${stack}.yaml`);
-  const before = existsSync(file) ? readFileSync(file, "utf8") : "";
-  const salt = /^encryptionsalt: .*$/m.exec(before)?.[0] ?? "";
-  const kept = /facecraft-deploy:port: (\d+)/.exec(before)?.[1];
-  const port = process.env.FACECRAFT_DEPLOY_PORT ?? kept ?? String(await freePort());
-  const values = { from: `organization/facecraft/${stack}`, project: `facecraft-${stack}`, port };
-  const lines = Object.entries(values).map(([key, value]) => `  facecraft-deploy:${key}: ${value}`);
-  await writeFile(file, `${[salt, "config:", ...lines].filter(Boolean).join("\n")}\n`);
+  const { encryptionsalt, config = {} } = existsSync(file) ? parseStackFile(readFileSync(file, "utf8"), file) : {};
+  const { FACECRAFT_DEPLOY_PORT: wanted } = process.env;
+  if (wanted && !/^\d+$/.test(wanted)) {
+    throw new Failure(`FACECRAFT_DEPLOY_PORT is "${wanted}"; it must be the number of a port.`);
+  }
+  const kept = config["facecraft-deploy:port"];
+  const port = Number(wanted || (typeof kept === "number" && kept) || (await freePort()));
+  const content = {
+    ...(encryptionsalt && { encryptionsalt }),
+    config: {
+      "facecraft-deploy:from": `organization/facecraft/${stack}`,
+      "facecraft-deploy:project": `facecraft-${stack}`,
+      "facecraft-deploy:port": port,
+    },
+  };
+  await writeFile(file, formatStackFile(content));
   return file;
 }
 

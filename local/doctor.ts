@@ -1,10 +1,14 @@
 import { existsSync } from "node:fs";
-import { standIns } from "./artifacts.ts";
+import { dirname } from "node:path";
 import { baseImages } from "./base.ts";
 import { which } from "./exec.ts";
 import { tools } from "./paths.ts";
-import { knownPorts, runningServices } from "./services.ts";
-import { pulumiTools, serviceTools } from "./tools.ts";
+import { knownPorts } from "./ports.ts";
+import { provenOrigin } from "./proof.ts";
+import { runningServices } from "./services.ts";
+import { standIns } from "./standins/models/models.ts";
+import { pinnedOnly, readLock, thisPlatform, toolDownload } from "./toolLock.ts";
+import { type Origin, pulumiTools, serviceTools } from "./tools.ts";
 
 const systemPrograms: Record<string, string> = {
   git: "tells the revision of the application",
@@ -17,9 +21,7 @@ const systemPrograms: Record<string, string> = {
 /** Says what is installed, where it comes from, and what to do about what is missing; true when nothing is. */
 export async function doctor(): Promise<boolean> {
   let healthy = true;
-  const rows: string[][] = [
-    ["node", process.versions.node, process.execPath.startsWith(tools) ? "obtained" : "yours", process.execPath],
-  ];
+  const rows: string[][] = [["node", process.versions.node, nodeOrigin(), process.execPath]];
   const advice: string[] = [];
   for (const tool of [...pulumiTools, ...serviceTools]) {
     const found = tool.find();
@@ -27,6 +29,9 @@ export async function doctor(): Promise<boolean> {
     if (found === undefined) {
       healthy = false;
       advice.push(`${tool.name} is missing: \`make up\` downloads it, builds it with Go, or puts a stand-in there.`);
+    }
+    if (found === undefined && pinnedOnly()) {
+      advice.push("FACECRAFT_PINNED_TOOLS is set: what no pin in this repository covers counts as missing.");
     }
     if (found?.origin === "stand-in") {
       advice.push(
@@ -53,6 +58,14 @@ export async function doctor(): Promise<boolean> {
   ]);
 
   console.log(table(rows));
+  console.log(`\n${meanings(rows)}`);
+  const unpinned = unpinnedTools();
+  if (unpinned.length > 0) {
+    advice.push(
+      `local/tools/lock.json has no sum for ${thisPlatform} of ${unpinned.join(", ")}: \`make update-tools\` fills it ` +
+        "where the download sites can be reached.",
+    );
+  }
   console.log("\nLocal services");
   const ports = knownPorts();
   console.log(
@@ -68,19 +81,49 @@ export async function doctor(): Promise<boolean> {
   console.log("\nWhat the local stacks use in place of the real thing");
   console.log(
     table([
-      ["torch, torchvision", "stand-in wheels (local/wheels/README.md)"],
+      ["torch, torchvision", "stand-in wheels (local/standins/wheels/README.md)"],
       ...standIns.map(({ file, mebibytes }) => [file, `stand-in of ${mebibytes} MiB with a pin of its own`]),
       ["shape predictor", "the real file, with the real pin"],
       ...Object.entries(images ?? {}).map(([arg, image]) => [arg, image]),
     ]),
   );
-  for (const line of advice) {
+  for (const line of new Set(advice)) {
     console.log(`\n${line}`);
   }
   if (!existsSync(tools)) {
     console.log(`\n${tools} is not there yet; \`make up\` makes it.`);
   }
   return healthy;
+}
+
+/** How Node.js got here; what local/run unpacked says so itself. */
+function nodeOrigin(): string {
+  const folder = dirname(dirname(process.execPath));
+  return folder.startsWith(tools)
+    ? (provenOrigin("node", folder) ?? provenOrigin("node-npm", folder) ?? "unproven")
+    : "yours";
+}
+
+const vouching: Record<Exclude<Origin, "yours">, string> = {
+  archive: "from the archive that FACECRAFT_PULUMI_ARCHIVE names",
+  pinned: "downloaded; its sha256 stands in local/tools/lock.json",
+  "publisher's list": "downloaded; its sha256 is that of its publisher's own list, which came with it",
+  "go.sum": "built here from Go modules, every one of which go.sum pins",
+  "Debian package": "unpacked from a package that Debian signed",
+  "stand-in": "a script of this repository",
+};
+
+/** What the words in the table say about who vouches for a tool. */
+function meanings(rows: readonly (readonly string[])[]): string {
+  const used = Object.entries(vouching).filter(([origin]) => rows.some((row) => row[2] === origin));
+  return used.map(([origin, meaning]) => `  ${origin}: ${meaning}`).join("\n");
+}
+
+function unpinnedTools(): string[] {
+  return Object.keys(readLock()).filter((tool) => {
+    const download = toolDownload(tool);
+    return download !== undefined && download.pin === undefined;
+  });
 }
 
 function table(rows: readonly (readonly string[])[]): string {

@@ -1,38 +1,51 @@
-import { type SpawnOptions, spawn } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import spawn, { type Options, type SubprocessError } from "nano-spawn";
 import { Failure } from "./say.ts";
 
+/** How a program ended. The last newline of what it said is left out. */
+export interface Ended {
+  /** Its exit code; 128 for one that was killed. */
+  code: number;
+  stdout: string;
+  /** Standard output and error, as a person would see them. */
+  text: string;
+}
+
+/** Runs a program to its end, whatever its exit code. The environment that is given is its whole one. */
+export async function run(program: string, args: readonly string[], options: Options = {}): Promise<Ended> {
+  const own: Options = { stdin: "ignore", ...options, ...(options.env && { env: whole(options.env) }) };
+  try {
+    // By its path: to the name `node`, nano-spawn adds this process' own flags, and under `node -e` that is the whole script.
+    const { stdout, output } = await spawn(program === "node" ? process.execPath : program, args, own);
+    return { code: 0, stdout, text: output };
+  } catch (error) {
+    const { exitCode, signalName, stdout, output, cause } = error as SubprocessError;
+    if (exitCode === undefined && signalName === undefined) {
+      throw new Failure(`\`${program}\` cannot be run: ${((cause ?? error) as Error).message}`);
+    }
+    return { code: exitCode ?? 128, stdout, text: output };
+  }
+}
+
 /** Runs a program and returns its standard output. @throws Failure with the end of what it said when it fails. */
-export async function output(program: string, args: readonly string[], options: SpawnOptions = {}): Promise<string> {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
-  let stdout = "";
-  let all = "";
-  child.stdout?.setEncoding("utf8").on("data", (text) => {
-    stdout += text;
-    all += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text) => {
-    all += text;
-  });
-  const code = await exit(child);
+export async function output(program: string, args: readonly string[], options?: Options): Promise<string> {
+  const { code, stdout, text } = await run(program, args, options);
   if (code !== 0) {
-    const end = all.trim().split("\n").slice(-15).join("\n");
+    const end = text.trim().split("\n").slice(-15).join("\n");
     throw new Failure(`\`${[program, ...args].join(" ")}\` failed (exit code ${code}):\n${end}`);
   }
   return stdout;
 }
 
 /** Runs a program on this terminal and returns its exit code. */
-export function interactive(program: string, args: readonly string[], options: SpawnOptions = {}): Promise<number> {
-  return exit(spawn(program, args, { stdio: "inherit", ...options }));
+export async function interactive(program: string, args: readonly string[], options?: Options): Promise<number> {
+  return (await run(program, args, { stdio: "inherit", ...options })).code;
 }
 
-function exit(child: ReturnType<typeof spawn>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.on("error", (error) => reject(new Failure(`\`${child.spawnfile}\` cannot be run: ${error.message}`)));
-    child.on("close", (code, signal) => resolve(code ?? (signal ? 128 : 1)));
-  });
+/** nano-spawn adds a given environment to that of this process; what is left out of it shall be absent. */
+function whole(env: NonNullable<Options["env"]>): NonNullable<Options["env"]> {
+  return { ...Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined])), ...env };
 }
 
 /** Full path of a program on the PATH. */

@@ -1,10 +1,13 @@
 import { join, resolve } from "node:path";
+import { userHome as findUserHome } from "../artifacts/userHome.ts";
 
 /** The program's folder; every command runs in it. */
 export const root = resolve(import.meta.dirname, "..");
 
 /** Everything that is brought up on this machine, and all that it writes: one folder, which clones may share. */
 export const tools = resolve(process.env.FACECRAFT_TOOLS ?? join(root, ".tools"));
+
+export const userHome = findUserHome();
 
 /** Programs that were downloaded or built, under their own names. */
 export const bin = join(tools, "bin");
@@ -25,6 +28,8 @@ export const paths = {
   /** The registry's throw-away CA and certificate, and the system's CAs with it. */
   tls: join(local, "tls"),
   caBundle: join(local, "tls", "bundle.pem"),
+  /** The system's CAs alone: what builds trust. */
+  trustedCas: join(local, "tls", "trusted.pem"),
   /** Pid files, logs and ports of the services. */
   run: join(local, "run"),
   buildkitSocket: join(local, "run", "buildkitd.sock"),

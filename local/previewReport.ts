@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interactive, output } from "./exec.ts";
-import { root } from "./paths.ts";
+import { root, userHome } from "./paths.ts";
 import { pulumi } from "./pulumi.ts";
 import { say } from "./say.ts";
 
@@ -12,6 +12,14 @@ export const policyPack = ["--policy-pack", join(root, "policy/index.ts")];
 
 /** Where reports are written. */
 export const reports = join(root, ".facecraft/preview");
+
+/** Puts a report in place that says that the preview did not finish, so that nobody takes the last one for this one's. */
+export async function beginReport(stack: string): Promise<void> {
+  // Loaded when it is needed: no other command is.
+  const { unfinishedReport } = await import("../reports/preview/report.ts");
+  const { writeReport } = await import("../reports/preview/write.ts");
+  await writeReport(reports, unfinishedReport(stack));
+}
 
 /**
  * Previews a stack under the release policy and writes the report, as Markdown and JSON.
@@ -29,15 +37,11 @@ export async function previewWithReport(
     // The log also holds the engine's debug messages, inputs included: it is for the owner's eyes, and does not stay.
     const log = join(work, "events.json");
     const debug = { ...env, PULUMI_DEBUG_COMMANDS: "true" };
-    const previewed = await pulumi(["preview", "--event-log", log, ...policyPack, ...args], debug);
-    if (!existsSync(log)) {
-      return previewed || 1;
-    }
-    const reported = await interactive("node", [join(root, "preview/write-report.ts"), stack, log, reports], {
-      cwd: root,
-      env,
-    });
-    return previewed || reported;
+    // With a refresh, as `make up` has one: what is not as the last update left it is part of the plan.
+    const preview = ["preview", "--refresh", "--event-log", log, ...policyPack, ...args];
+    const code = await pulumi(preview, debug);
+    const report = [join(root, "scripts/preview-report.ts"), stack, log, reports, String(code)];
+    return (await interactive(process.execPath, report, { cwd: root, env })) || code;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -45,7 +49,8 @@ export async function previewWithReport(
 
 /** Whether Pulumi has a place for state: a backend of the user's choice, or a login. */
 export function hasBackend(env: NodeJS.ProcessEnv): boolean {
-  const credentials = join(env.PULUMI_HOME ?? join(homedir(), ".pulumi"), "credentials.json");
+  const folder = env.PULUMI_CREDENTIALS_PATH ?? env.PULUMI_HOME ?? join(userHome ?? "/", ".pulumi");
+  const credentials = join(folder, "credentials.json");
   return Boolean(env.PULUMI_BACKEND_URL || env.PULUMI_ACCESS_TOKEN) || existsSync(credentials);
 }
 
@@ -59,7 +64,9 @@ export async function previewWithoutBackend(stack: string, env: NodeJS.ProcessEn
   try {
     const config = join(work, `Pulumi.${stack}.yaml`);
     await copyFile(join(root, "Pulumi.yaml"), join(work, "Pulumi.yaml"));
-    await writeFile(config, withoutSecrets(await readFile(join(root, `Pulumi.${stack}.yaml`), "utf8")));
+    const { withoutSecrets } = await import("./stackFile.ts");
+    const file = `Pulumi.${stack}.yaml`;
+    await writeFile(config, withoutSecrets(await readFile(join(root, file), "utf8"), file));
     const own = { ...env, PULUMI_BACKEND_URL: `file://${work}`, PULUMI_CONFIG_PASSPHRASE: "" };
     // In the copy's folder, because a new stack writes to its config.
     await output("pulumi", ["stack", "init", stack], { cwd: work, env: own });
@@ -67,10 +74,4 @@ export async function previewWithoutBackend(stack: string, env: NodeJS.ProcessEn
   } finally {
     await rm(work, { recursive: true, force: true });
   }
-}
-
-/** Leaves out each top-level config value that holds a `secure:` part, and how it was encrypted. */
-export function withoutSecrets(text: string): string {
-  const blocks = text.split(/^(?=\S| {2}\S)/m);
-  return blocks.filter((block) => !/\bsecure:|^(encryptionsalt|encryptedkey|secretsprovider):/m.test(block)).join("");
 }

@@ -1,9 +1,12 @@
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { interactive, output } from "./exec.ts";
-import { paths, root, tools } from "./paths.ts";
+import { output } from "./exec.ts";
+import { paths, root, tools, userHome } from "./paths.ts";
 import { certificate } from "./tls.ts";
+import { pinnedOnly } from "./toolLock.ts";
 import { home, pulumiTools, toolPath } from "./tools.ts";
+import { runUpdate } from "./updates.ts";
 
 /**
  * The environment in which the engine runs the local stacks: state in a folder, no account, no questions, and the
@@ -24,7 +27,14 @@ export async function localEnvironment(state: string = paths.state): Promise<Nod
     BUILDX_CONFIG: paths.buildx,
     SSL_CERT_FILE: bundle,
     NODE_EXTRA_CA_CERTS: bundle,
+    ...pastProxies(process.env),
   };
+}
+
+/** The stand-ins are on this machine, where a proxy of the environment would not find them. */
+export function pastProxies({ no_proxy, NO_PROXY }: NodeJS.ProcessEnv): Record<string, string> {
+  const list = [no_proxy ?? NO_PROXY, "localhost", "127.0.0.1"].filter(Boolean).join(",");
+  return { no_proxy: list, NO_PROXY: list };
 }
 
 /** What any stack needs to find the tools that were brought up here. A Pulumi of the user's own has its own home. */
@@ -32,6 +42,7 @@ export function toolEnvironment(): Record<string, string> {
   const usersPulumi = pulumiTools.some(({ name, find }) => name === "pulumi" && find()?.origin === "yours");
   return {
     ...(!usersPulumi && !process.env.PULUMI_HOME && { PULUMI_HOME: home }),
+    ...(pinnedOnly() && onlyOurPlugins()),
     PATH: toolPath(),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     FACECRAFT_ROOT: root,
@@ -40,12 +51,26 @@ export function toolEnvironment(): Record<string, string> {
   };
 }
 
-/** Runs the engine on this terminal and returns its exit code. */
-export function pulumi(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  return interactive("pulumi", args, { cwd: root, env });
+/** For FACECRAFT_PINNED_TOOLS: any Pulumi takes the plugins that were brought up here, and fetches none by itself, unverified. */
+function onlyOurPlugins(): Record<string, string> {
+  const users = process.env.PULUMI_HOME ?? join(userHome ?? "/", ".pulumi");
+  const login = !process.env.PULUMI_CREDENTIALS_PATH && existsSync(join(users, "credentials.json"));
+  return {
+    PULUMI_HOME: home,
+    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+    ...(login && { PULUMI_CREDENTIALS_PATH: users }),
+  };
 }
 
-/** Makes a local stack where it is not there yet. */
+/** Runs the engine on this terminal and returns its exit code. */
+export function pulumi(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  return runUpdate(args, { cwd: root, env });
+}
+
+/** Makes a local stack where Pulumi does not keep it yet: only to ask would take a start of the engine. */
 export async function ensureStack(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
+  if (existsSync(join(paths.state, ".pulumi", "stacks", "facecraft", `${stack}.json`))) {
+    return;
+  }
   await output("pulumi", ["stack", "select", "--create", stack], { cwd: root, env });
 }

@@ -1,10 +1,12 @@
+import { ActionableError } from "../artifacts/errors.ts";
+
 /** What this command is doing, on standard error: standard output belongs to results such as `make outputs`. */
 export function say(message: string): void {
   process.stderr.write(`[local] ${message}\n`);
 }
 
-/** A failure that is told in one sentence, without a stack trace. */
-export class Failure extends Error {}
+/** A failure of what brings up the tools and services. */
+export class Failure extends ActionableError {}
 
 /** Says what takes long, and how long it took. */
 export async function timed<T>(message: string, work: () => Promise<T>): Promise<T> {

@@ -4,15 +4,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "./freePort.ts";
 import { local, paths } from "./paths.ts";
+import { choosePorts, type PortName, type Ports } from "./ports.ts";
 import { Failure } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { toolPath } from "./tools.ts";
-
-const portNames = ["registry", "artifacts", "wheels"] as const;
-type PortName = (typeof portNames)[number];
-export type Ports = Record<PortName, number>;
 
 interface Service {
   name: string;
@@ -21,7 +17,7 @@ interface Service {
   command(ports: Ports): Promise<[string, ...string[]]>;
 }
 
-const fileServer = join(import.meta.dirname, "fileServer.ts");
+const fileServer = join(import.meta.dirname, "file-server.ts");
 
 const services: Service[] = [
   {
@@ -76,10 +72,11 @@ const services: Service[] = [
           "[worker.oci]",
           // Build steps reach the artifact server and the wheel index, which listen on loopback only.
           'networkMode = "host"',
-          // Each change of the Python packages leaves more than a gigabyte behind.
-          'maxUsedSpace = "15GB"',
+          // Each other set of Python packages and each other place of the models leaves more than a gigabyte behind, and a
+          // whole run of the tests has a dozen of both: under a tighter bound they evict each other's, and build them again.
+          'maxUsedSpace = "40GB"',
           'reservedSpace = "5GB"',
-          'minFreeSpace = "5GB"',
+          'minFreeSpace = "10GB"',
           `[registry."localhost:${ports.registry}"]`,
           // Without `http = false`, BuildKit speaks plain HTTP to localhost.
           "http = false",
@@ -99,7 +96,10 @@ const services: Service[] = [
  */
 export async function reservePorts(): Promise<Ports> {
   await mkdir(paths.run, { recursive: true });
-  const ports = await choosePorts();
+  const running = Object.fromEntries(
+    services.map(({ name }) => [name, runningCommand(name)]).filter(([, line]) => line),
+  );
+  const ports = await choosePorts(running);
   for (const service of services.filter(({ name }) => runningPid(name) === undefined)) {
     await refuseTakenPort(service, ports);
   }
@@ -135,31 +135,6 @@ export async function stopServices(): Promise<void> {
 
 export function runningServices(): { name: string; pid: number | undefined }[] {
   return services.map(({ name }) => ({ name, pid: runningPid(name) }));
-}
-
-/** The ports that this machine's stacks use; they are kept, because the registry's is part of every image's name. */
-export function knownPorts(): Ports | undefined {
-  const file = join(local, "ports.json");
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Ports) : undefined;
-}
-
-async function choosePorts(): Promise<Ports> {
-  const before: Partial<Ports> = knownPorts() ?? {};
-  const ports = {} as Ports;
-  for (const name of portNames) {
-    const asked = process.env[`FACECRAFT_${name.toUpperCase()}_PORT`];
-    if (asked !== undefined && !(Number.isInteger(Number(asked)) && Number(asked) > 0 && Number(asked) < 65536)) {
-      throw new Failure(`FACECRAFT_${name.toUpperCase()}_PORT is "${asked}"; it must be a port from 1 to 65535.`);
-    }
-    ports[name] = asked ? Number(asked) : (before[name] ?? (await freePort()));
-    if (before[name] !== undefined && before[name] !== ports[name] && runningPid(name) !== undefined) {
-      throw new Failure(
-        `FACECRAFT_${name.toUpperCase()}_PORT is ${asked}, but the local ${name} service runs on port ${before[name]}. Run \`make down\` first.`,
-      );
-    }
-  }
-  writeFileSync(join(local, "ports.json"), `${JSON.stringify(ports)}\n`);
-  return ports;
 }
 
 async function refuseTakenPort(service: Service, ports: Ports): Promise<void> {
@@ -225,12 +200,33 @@ function pidFile(name: string): string {
 
 /** The service's process, where it runs. A number alone proves nothing: it may belong to another program by now. */
 function runningPid(name: string): number | undefined {
-  const pid = Number(existsSync(pidFile(name)) ? readFileSync(pidFile(name), "utf8") : 0);
+  return runningCommand(name) === undefined ? undefined : writtenPid(name);
+}
+
+function writtenPid(name: string): number {
+  return Number(existsSync(pidFile(name)) ? readFileSync(pidFile(name), "utf8") : 0);
+}
+
+/** The command line of the service's process. */
+function runningCommand(name: string): string | undefined {
+  const pid = writtenPid(name);
   if (!(pid > 0)) {
     return undefined;
   }
-  const { stdout } = spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" });
+  const command = commandLine(pid);
   const ours =
     name === "buildkitd" || name === "registry" ? join(paths.run, name) : paths[name as "artifacts" | "wheels"];
-  return stdout.includes(ours) ? pid : undefined;
+  return command.includes(ours) ? command : undefined;
+}
+
+/** Of a process; empty where it does not run. Linux shows it in a file, which takes no process to read. */
+function commandLine(pid: number): string {
+  if (process.platform !== "linux") {
+    return spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim();
+  }
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ").trim();
+  } catch {
+    return "";
+  }
 }

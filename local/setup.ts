@@ -2,19 +2,23 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { withLock } from "../artifacts/lock.ts";
+import { variantNames, variants } from "../plan/variants.ts";
 import { dropGoCaches } from "./acquire.ts";
-import { makeArtifacts } from "./artifacts.ts";
 import { prepareBase, publishBase } from "./base.ts";
 import { output } from "./exec.ts";
 import { paths, root, tools } from "./paths.ts";
-import { type Ports, reservePorts, startServices } from "./services.ts";
+import type { Ports } from "./ports.ts";
+import { say } from "./say.ts";
+import { reservePorts, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
+import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
 import { obtainAll, pulumiTools, serviceTools } from "./tools.ts";
 
 /** Sees to everything that the local stacks need and lets the services run. Fast when all is there. */
 export async function setUp(): Promise<Ports> {
   await mkdir(tools, { recursive: true });
+  sayWhatIsEmulated();
   // Clones may share the tools, and two of them may start at once.
   return withLock(`setup ${tools}`, async () => {
     const ports = await reservePorts();
@@ -30,6 +34,17 @@ export async function setUp(): Promise<Ports> {
   });
 }
 
+function sayWhatIsEmulated(): void {
+  const own = `linux/${process.arch === "x64" ? "amd64" : process.arch}`;
+  const wanted = new Set<string>(variantNames.flatMap((name) => variants[name].platforms));
+  if (!wanted.has(own)) {
+    say(
+      `the images are for ${[...wanted].join(", ")}, and this machine is ${own}: ` +
+        "its builder needs emulation (binfmt) and a base of that platform",
+    );
+  }
+}
+
 /** The engine and its plugins only: all that a stack with its own builder and registry needs. */
 export async function setUpPulumi(): Promise<void> {
   await mkdir(tools, { recursive: true });
@@ -41,7 +56,7 @@ export async function setUpPulumi(): Promise<void> {
 
 async function makeWheels(): Promise<void> {
   if (!existsSync(join(paths.wheels, "whl"))) {
-    await output("python3", [join(root, "local/wheels/make_wheels.py"), paths.wheels]);
+    await output("python3", [join(root, "local/standins/wheels/make-wheels.py"), paths.wheels]);
   }
 }
 

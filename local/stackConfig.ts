@@ -3,9 +3,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { baseImages } from "./base.ts";
 import { paths, root } from "./paths.ts";
+import type { Ports } from "./ports.ts";
 import { Failure } from "./say.ts";
-import type { Ports } from "./services.ts";
-import { namedCaBundle } from "./tls.ts";
 
 /** Name of the buildx builder that the local stacks use. */
 export const localBuilder = "facecraft-local";
@@ -26,7 +25,7 @@ export async function renderConfig(stack: string, ports: Ports): Promise<string>
     artifacts: `http://localhost:${ports.artifacts}`,
     wheels: `http://localhost:${ports.wheels}`,
     builder: localBuilder,
-    caBundle: namedCaBundle() ?? "",
+    caBundle: paths.trustedCas,
     ...(await baseImages()),
   };
   const name = `Pulumi.${stack}.yaml`;

@@ -1,11 +1,14 @@
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { variantNames, variants } from "../plan/variants.ts";
 import { interactive } from "./exec.ts";
 import { root, tools } from "./paths.ts";
 import { toolEnvironment } from "./pulumi.ts";
+import { obtainPythonTools, pythonTool, shellScripts } from "./pythonTools.ts";
 import { Failure, say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp } from "./setup.ts";
+import { countTests } from "./testCounts.ts";
 
 const results = join(tools, "test-results.json");
 
@@ -16,8 +19,15 @@ const vitest = (project: string, ...paths: string[]) => [
 ];
 
 /** What `make test` consists of. Those with services need the local services, and leave them as they were found. */
-const suites: Record<string, { command: string[]; services?: boolean; extra?: boolean }> = {
+const suites: Record<string, { command: string[]; python?: boolean; services?: boolean; extra?: boolean }> = {
   lint: { command: [program("biome"), "check", "--error-on-warnings", "."] },
+  "lint-python": { command: [pythonTool("ruff"), "check", "--no-cache", "."], python: true },
+  "lint-python-format": { command: [pythonTool("ruff"), "format", "--no-cache", "--check", "."], python: true },
+  "lint-shell": { command: [pythonTool("shellcheck"), ...shellScripts()], python: true },
+  "lint-dockerfiles": {
+    command: [pythonTool("hadolint"), ...variantNames.map((name) => variants[name].dockerfile)],
+    python: true,
+  },
   types: { command: [program("tsc"), "--noEmit"] },
   unit: { command: vitest("unit") },
   engine: { command: vitest("engine", "tests/engine"), services: true },
@@ -38,11 +48,15 @@ export async function runTests(names: readonly string[]): Promise<number> {
   }
   const chosen = names.length > 0 ? names : Object.keys(suites).filter((name) => !suites[name]?.extra);
   const total = { passed: 0, failed: 0, skipped: 0 };
+  const failures: string[] = [];
   const wereRunning = runningServices().some(({ pid }) => pid !== undefined);
   let up = false;
   try {
     for (const name of chosen) {
-      const { command, services } = suites[name] as (typeof suites)[string];
+      const { command, python, services } = suites[name] as (typeof suites)[string];
+      if (python) {
+        await obtainPythonTools();
+      }
       if (services && !up) {
         await setUp();
         up = true;
@@ -51,7 +65,8 @@ export async function runTests(names: readonly string[]): Promise<number> {
       rmSync(results, { force: true });
       const [file = "", ...args] = command;
       const code = await interactive(file, args, { cwd: root, env: { ...process.env, ...toolEnvironment() } });
-      const counts = count(code);
+      const counts = countTests(code, reportOf(results));
+      failures.push(...counts.failures.map((failure) => `${name}: ${failure}`));
       for (const key of ["passed", "failed", "skipped"] as const) {
         total[key] += counts[key];
       }
@@ -61,20 +76,13 @@ export async function runTests(names: readonly string[]): Promise<number> {
       await stopServices();
     }
   }
+  for (const failure of failures) {
+    console.log(`failed: ${failure.replaceAll("\n", "\n    ")}`);
+  }
   console.log(`${total.passed} passed, ${total.failed} failed${total.skipped ? `, ${total.skipped} skipped` : ""}`);
   return total.failed > 0 ? 1 : 0;
 }
 
-/** A suite without a list of tests is one check; one that failed outside of its tests has one failure at least. */
-function count(code: number): { passed: number; failed: number; skipped: number } {
-  try {
-    const {
-      numPassedTests: passed,
-      numFailedTests,
-      numPendingTests: skipped,
-    } = JSON.parse(readFileSync(results, "utf8"));
-    return { passed, failed: code === 0 ? numFailedTests : Math.max(1, numFailedTests), skipped };
-  } catch {
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
-  }
+function reportOf(file: string): string | undefined {
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined;
 }

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
 import { output, which } from "./exec.ts";
 import { local, paths } from "./paths.ts";
 import { Failure } from "./say.ts";
+import { trustedCas } from "./trust.ts";
 
 export interface Certificate {
   /** The throw-away CA, PEM file. */
@@ -48,12 +48,13 @@ export async function certificate(): Promise<Certificate> {
     await writeFile(join(fresh, "names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
     const signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3650", "-extfile", "names"];
     await openssl("x509", "-req", "-in", "registry.csr", ...signing, "-out", "registry.pem");
-    await writeFile(join(fresh, "bundle.pem"), `${systemCas()}\n${readFileSync(join(fresh, "ca.pem"), "utf8")}`);
     for (const name of ["ca.key", "registry.csr", "names", "ca.srl"]) {
       await rm(join(fresh, name), { force: true });
     }
     await rename(fresh, paths.tls);
   }
+  written ??= writeTrusted();
+  await written;
   return {
     ca: file("ca.pem"),
     certificate: file("registry.pem"),
@@ -62,17 +63,27 @@ export async function certificate(): Promise<Certificate> {
   };
 }
 
+let written: Promise<void> | undefined;
+
 /**
- * PEM file that this machine's administrator has named, for example because a proxy inspects TLS. In a process that runs in
- * the local stacks' own environment it is the bundle that was made from that file.
+ * Writes down what this machine trusts, for builds, and with the throw-away CA, for the engine and its plugins: it may have
+ * changed since the last time. A process that runs in the local stacks' own environment is told of the second file in place
+ * of the system's store, so it leaves both as they are.
  */
-export function namedCaBundle(): string | undefined {
-  const named = process.env.SSL_CERT_FILE;
-  return named && existsSync(named) ? named : undefined;
+async function writeTrusted(): Promise<void> {
+  const made = existsSync(paths.trustedCas) && existsSync(paths.caBundle);
+  if (made && process.env.SSL_CERT_FILE === paths.caBundle) {
+    return;
+  }
+  const trusted = trustedCas();
+  await replace(paths.trustedCas, trusted);
+  await replace(paths.caBundle, trusted + readFileSync(join(paths.tls, "ca.pem"), "utf8"));
 }
 
-function systemCas(): string {
-  const usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-  const found = [namedCaBundle(), ...usual].find((path) => path !== undefined && existsSync(path));
-  return found ? readFileSync(found, "utf8") : rootCertificates.join("\n");
+async function replace(path: string, text: string): Promise<void> {
+  if (existsSync(path) && readFileSync(path, "utf8") === text) {
+    return;
+  }
+  await writeFile(`${path}.new-${process.pid}`, text);
+  await rename(`${path}.new-${process.pid}`, path);
 }

@@ -1,16 +1,20 @@
-import { existsSync, lstatSync, readFileSync, realpathSync, symlinkSync } from "node:fs";
-import { cp, link, mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
-import { downloadTar, type GoBuild, goBuild, installScript, reachable, unpack } from "./acquire.ts";
+import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import { cp, link, mkdir, rename, rm, symlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { type GoBuild, goBuild, installScript, unpack } from "./acquire.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
-import { isExecutable, output, which } from "./exec.ts";
-import { bin, libexec, pulumiHome, tools } from "./paths.ts";
+import { isExecutable, which } from "./exec.ts";
+import { bin, libexec, pulumiHome, tools, userHome } from "./paths.ts";
+import { provenOrigin } from "./proof.ts";
 import { Failure, timed } from "./say.ts";
-import { goModuleVersion, packageVersion } from "./versions.ts";
+import { pinnedOnly, unpinned } from "./toolLock.ts";
+import { packageVersion, wantedVersion } from "./versions.ts";
 
-/** Where a tool comes from, in the order in which that is tried. */
-export type Origin = "yours" | "archive" | "download" | "built from Go modules" | "Debian package" | "stand-in";
+/**
+ * Where a tool comes from, and so what vouches for it: the user; the archive that the user gave; a sum in
+ * local/tools/lock.json; the list of its publisher; go.sum, from which it was built; Debian's signature; this repository.
+ */
+export type Origin = "yours" | "archive" | "pinned" | "publisher's list" | "go.sum" | "Debian package" | "stand-in";
 
 export interface Tool {
   name: string;
@@ -23,13 +27,10 @@ export interface Tool {
   obtain(): Promise<void>;
 }
 
-const os = process.platform === "darwin" ? "darwin" : "linux";
-const arch = process.arch === "arm64" ? "arm64" : "amd64";
-
 const versions = {
-  pulumi: packageVersion("@pulumi/pulumi"),
-  buildkit: goModuleVersion("buildkit", "github.com/moby/buildkit"),
-  registry: goModuleVersion("registry", "github.com/distribution/distribution/v3"),
+  pulumi: wantedVersion("pulumi"),
+  buildkit: wantedVersion("buildkit"),
+  registry: wantedVersion("registry"),
 };
 
 /**
@@ -40,60 +41,65 @@ const archive = process.env.FACECRAFT_PULUMI_ARCHIVE;
 export const home = archive ? `${pulumiHome}-archive` : pulumiHome;
 const debianRunc = join(tools, "downloads", "debian-runc");
 const hosts = join(home, "versions", versions.pulumi, "bin");
+const buildkit = join(tools, "downloads", `buildkit-${versions.buildkit}`);
+const registry = join(tools, "downloads", `registry-${versions.registry}`);
 
 /** What the programs of this project run with: our own tools behind the user's. */
 export function toolPath(): string {
-  return [process.env.PATH, bin, join(tools, "downloads", `pulumi-${versions.pulumi}`), hosts]
-    .filter(Boolean)
-    .join(":");
+  return [process.env.PATH, bin, hosts].filter(Boolean).join(":");
 }
 
-/** Once a tool has been downloaded or built, how is remembered beside it. */
-function recorded(path: string, origin: Origin): { path: string; origin: Origin } | undefined {
-  return existsSync(path) ? { path, origin } : undefined;
+type Found = { path: string; origin: Origin };
+
+/** A file of which we know how it came to be what it is. */
+function known(path: string, origin: Origin | undefined): Found | undefined {
+  return origin !== undefined && existsSync(path) ? { path, origin } : undefined;
 }
 
-function program(name: string, version: string, use: string, build: GoBuild, download?: Download): Tool {
-  const downloaded = download && join(tools, "downloads", `${name}-${version}`, download.program);
+/** A download that several programs come out of: its name in the lock, and its folder. */
+interface Download {
+  tool: string;
+  folder: string;
+  program: string;
+}
+
+function program(name: string, use: string, build: GoBuild, { tool, folder, program }: Download): Tool {
+  const downloaded = join(folder, program);
+  const linked = join(bin, name);
   return {
     name,
-    version,
+    version: wantedVersion(tool),
     use,
     find() {
       const users = which(name);
       return (
         (users ? { path: users, origin: "yours" as const } : undefined) ??
-        (downloaded ? recorded(downloaded, "download") : undefined) ??
-        recorded(join(bin, build.program), "built from Go modules")
+        known(downloaded, provenOrigin(tool, folder)) ??
+        (lstatSync(linked, { throwIfNoEntry: false })?.isFile() ? { path: linked, origin: "go.sum" } : undefined)
       );
     },
     async obtain() {
-      if (download && downloaded && (await reachable(download.url))) {
-        await downloadTar(download.url, join(tools, "downloads", `${name}-${version}`), download.strip ?? 0);
+      if (provenOrigin(tool, folder) !== undefined || (await downloadTool(tool, { folder, program }))) {
+        await linkTo(downloaded, linked);
+      } else {
+        await goBuild(build, bin);
       }
-      if (downloaded && isExecutable(downloaded)) {
-        await mkdir(bin, { recursive: true });
-        if (!existsSync(join(bin, build.program))) {
-          symlinkSync(downloaded, join(bin, build.program));
-        }
-        return;
-      }
-      await goBuild(build, bin);
     },
   };
 }
 
-interface Download {
-  url: string;
-  /** Path of the program in the archive. */
-  program: string;
-  strip?: number;
-}
+/** Loads the download engine only where there is something to download. */
+const downloadTool: typeof import("./downloadTool.ts").downloadTool = async (...what) =>
+  (await import("./downloadTool.ts")).downloadTool(...what);
 
-const buildkitDownload = (program: string): Download => ({
-  url: `https://github.com/moby/buildkit/releases/download/v${versions.buildkit}/buildkit-v${versions.buildkit}.${os}-${arch}.tar.gz`,
-  program: `bin/${program}`,
-});
+/** Puts a symbolic link in place, whatever was there. */
+async function linkTo(target: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const fresh = `${path}.new-${process.pid}`;
+  await rm(fresh, { force: true });
+  await symlink(target, fresh);
+  await rename(fresh, path);
+}
 
 /** The CLI stands beside its hosts: what it finds elsewhere on the PATH it warns about, at every start. */
 const pulumi: Tool = {
@@ -102,12 +108,10 @@ const pulumi: Tool = {
   use: "the engine",
   find() {
     const users = which("pulumi");
-    return users ? { path: users, origin: "yours" } : recorded(join(hosts, "pulumi"), cliOrigin());
+    return users ? { path: users, origin: "yours" } : known(join(hosts, "pulumi"), cliOrigin());
   },
   async obtain() {
-    const platform = `${os}-${arch === "amd64" ? "x64" : arch}`;
-    const url = `https://get.pulumi.com/releases/sdk/pulumi-v${versions.pulumi}-${platform}.tar.gz`;
-    if (!archive && (await reachable(url)) && (await downloadTar(url, hosts, 1))) {
+    if (!archive && (await downloadTool("pulumi", { folder: hosts, program: "pulumi", stripComponents: 1 }))) {
       return;
     }
     if (!isExecutable(join(libexec, "pulumi"))) {
@@ -121,13 +125,17 @@ const pulumi: Tool = {
       await unpackArchive(archive);
     }
     await mkdir(hosts, { recursive: true });
+    await rm(join(hosts, "pulumi"), { force: true });
     // A link, not a symbolic one: the CLI looks beside the file that it really is.
     await link(join(libexec, "pulumi"), join(hosts, "pulumi"));
   },
 };
 
-function cliOrigin(): Origin {
-  return existsSync(join(libexec, "pulumi")) ? "built from Go modules" : "download";
+function cliOrigin(): Origin | undefined {
+  const [ours, built] = [join(hosts, "pulumi"), join(libexec, "pulumi")].map((path) =>
+    statSync(path, { throwIfNoEntry: false }),
+  );
+  return ours !== undefined && ours.ino === built?.ino ? "go.sum" : provenOrigin("pulumi", hosts);
 }
 
 /** Programs that come with the official Pulumi CLI, but not from Go modules. */
@@ -139,7 +147,7 @@ function pulumiHost(name: string, use: string, standIn: string): Tool {
     use,
     find() {
       const users = archive ? undefined : which(name);
-      return users ? { path: users, origin: "yours" } : recorded(path, originOf(path));
+      return users ? { path: users, origin: "yours" } : known(path, originOf(path, "pulumi", standIn));
     },
     async obtain() {
       if (archive) {
@@ -159,21 +167,19 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
     name: file,
     version,
     use: `the provider of @pulumi/${name}`,
-    find: () => recorded(path, originOf(path)),
+    find: () => known(path, originOf(path, file, standIn)),
     async obtain() {
-      const users = join(process.env.PULUMI_HOME ?? join(homedir(), ".pulumi"), folder);
+      const users = join(process.env.PULUMI_HOME ?? join(userHome ?? "/", ".pulumi"), folder);
       if (isExecutable(join(users, file)) && users !== join(home, folder)) {
-        await mkdir(join(home, "plugins"), { recursive: true });
-        symlinkSync(users, join(home, folder));
-        return;
+        await rm(join(home, folder), { recursive: true, force: true });
+        return linkTo(users, join(home, folder));
       }
       if (archive) {
         await unpackArchive(archive);
-      } else if (await reachable("https://get.pulumi.com")) {
-        const env = { ...process.env, PULUMI_HOME: home, PATH: toolPath() };
-        await output("pulumi", ["plugin", "install", "resource", name, version], { env }).catch(() => undefined);
+      } else {
+        await downloadTool(file, { folder: join(home, folder), program: file });
       }
-      if (isExecutable(path)) {
+      if (originOf(path, file, standIn) !== undefined) {
         return;
       }
       if (typeof standIn === "string") {
@@ -184,8 +190,7 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
       if (!isExecutable(built)) {
         await goBuild(standIn, libexec);
       }
-      await mkdir(dirname(path), { recursive: true });
-      symlinkSync(built, path);
+      await linkTo(built, path);
     },
   };
 }
@@ -215,24 +220,44 @@ export async function installStandIn(name: "command" | "random", into: string): 
 
 // Clones may share the tools, so the script finds its code in the clone that runs it.
 function standInScript(name: string): string {
-  return `#!/bin/sh\n${standInMark}.\nexec node "$FACECRAFT_ROOT/local/standins/${name}" "$@"\n`;
+  return `#!/bin/sh\n${standInMark}.\nexec node "$FACECRAFT_ROOT/local/standins/plugins/${name}" "$@"\n`;
 }
 
-function originOf(path: string): Origin {
-  if (lstatSync(dirname(path), { throwIfNoEntry: false })?.isSymbolicLink()) {
+/** What vouches for a plugin or a host; undefined for one that must be had again, be it unproven or out of date. */
+function originOf(path: string, tool: string, standIn: string | GoBuild): Origin | undefined {
+  const folder = dirname(path);
+  if (!isExecutable(path)) {
+    return undefined;
+  }
+  if (lstatSync(folder).isSymbolicLink()) {
     return "yours";
   }
-  if (existsSync(path) && lstatSync(path).isSymbolicLink()) {
-    return "built from Go modules";
+  if (lstatSync(path).isSymbolicLink()) {
+    return realpathSync(path) === join(realpathSync(libexec), basename(path)) ? "go.sum" : undefined;
   }
-  const start = existsSync(path) ? readFileSync(path).subarray(0, 80).toString() : "";
-  return start.includes(standInMark) ? "stand-in" : archive ? "archive" : "download";
+  if (startOf(path).includes(standInMark)) {
+    // One that another version of the project wrote names files that moved.
+    const current = typeof standIn === "string" && readFileSync(path, "utf8") === standInScript(standIn);
+    return current ? "stand-in" : undefined;
+  }
+  return archive ? "archive" : provenOrigin(tool, folder);
+}
+
+/** The first bytes of a file: plugins are programs of a hundred megabytes. */
+function startOf(path: string): Buffer {
+  const start = Buffer.alloc(80);
+  const file = openSync(path, "r");
+  try {
+    return start.subarray(0, readSync(file, start));
+  } finally {
+    closeSync(file);
+  }
 }
 
 export const pulumiTools: Tool[] = [
   pulumi,
-  pulumiHost("pulumi-language-nodejs", "runs the program", "languageHost.ts"),
-  pulumiHost("pulumi-resource-pulumi-nodejs", "runs ModelChecksum", "dynamicProvider.ts"),
+  pulumiHost("pulumi-language-nodejs", "runs the program", "language-host.ts"),
+  pulumiHost("pulumi-resource-pulumi-nodejs", "runs ModelChecksum", "dynamic-provider.ts"),
   plugin("docker-build", {
     tool: "docker-build",
     main: "github.com/pulumi/pulumi-docker-build/provider/cmd/pulumi-resource-docker-build",
@@ -243,6 +268,8 @@ export const pulumiTools: Tool[] = [
   plugin("random", "random.ts"),
 ];
 
+const runcPath = join(bin, "runc");
+
 /** Not from Go modules: BuildKit wants a runc with seccomp, and that takes the headers of a C library. */
 const runc: Tool = {
   name: "runc",
@@ -250,61 +277,68 @@ const runc: Tool = {
   use: "runs build steps",
   find() {
     const users = which("runc");
-    const ours = join(bin, "runc");
-    const origin = existsSync(ours) && realpathSync(ours).includes("/debian-runc/") ? "Debian package" : "download";
-    return users ? { path: users, origin: "yours" } : recorded(ours, origin);
+    if (users) {
+      return { path: users, origin: "yours" };
+    }
+    const real = existsSync(runcPath) ? realpathSync(runcPath) : "";
+    const inside = (folder: string) => existsSync(folder) && real.startsWith(realpathSync(folder));
+    const origin = inside(buildkit) ? provenOrigin("buildkit", buildkit) : undefined;
+    return known(runcPath, origin ?? (inside(debianRunc) && !pinnedOnly() ? "Debian package" : undefined));
   },
   async obtain() {
-    const { url } = buildkitDownload("");
-    const downloaded = join(tools, "downloads", `buildkitd-${versions.buildkit}`);
-    const program = join(downloaded, "bin/buildkit-runc");
-    if (!existsSync(program) && !existsSync(downloaded) && (await reachable(url))) {
-      await downloadTar(url, downloaded, 0);
+    const program = "bin/buildkit-runc";
+    if (
+      provenOrigin("buildkit", buildkit) !== undefined ||
+      (await downloadTool("buildkit", { folder: buildkit, program }))
+    ) {
+      return linkTo(join(buildkit, program), runcPath);
     }
-    if (!existsSync(program) && !hasDebian()) {
+    if (!hasDebian()) {
       throw new Failure(
         "runc is not installed, and neither a download nor a Debian package is to be had. Install runc.",
       );
     }
-    if (!existsSync(program)) {
+    if (!existsSync(debianRunc)) {
       await timed("getting runc from Debian's packages", () => unpackDebian(["runc"], debianRunc));
     }
-    await mkdir(bin, { recursive: true });
-    symlinkSync(existsSync(program) ? program : join(debianRunc, "usr/sbin/runc"), join(bin, "runc"));
+    await linkTo(join(debianRunc, "usr/sbin/runc"), runcPath);
   },
 };
 
 export const serviceTools: Tool[] = [
   program(
     "buildkitd",
-    versions.buildkit,
     "the builder",
     { tool: "buildkit", main: "github.com/moby/buildkit/cmd/buildkitd", program: "buildkitd" },
-    buildkitDownload("buildkitd"),
+    { tool: "buildkit", folder: buildkit, program: "bin/buildkitd" },
   ),
   program(
     "buildctl",
-    versions.buildkit,
     "asks the builder how it is",
     { tool: "buildkit", main: "github.com/moby/buildkit/cmd/buildctl", program: "buildctl" },
-    buildkitDownload("buildctl"),
+    { tool: "buildkit", folder: buildkit, program: "bin/buildctl" },
   ),
   runc,
   program(
     "registry",
-    versions.registry,
     "the registry",
     { tool: "registry", main: "github.com/distribution/distribution/v3/cmd/registry", program: "registry" },
-    {
-      url: `https://github.com/distribution/distribution/releases/download/v${versions.registry}/registry_${versions.registry}_${os}_${arch}.tar.gz`,
-      program: "registry",
-    },
+    { tool: "registry", folder: registry, program: "registry" },
   ),
 ];
 
-/** Gets what is missing, one after the other: a Go build takes all cores. */
+/**
+ * Gets what is missing, one after the other: a Go build takes all cores.
+ *
+ * @throws Failure for a tool that nothing vouches for as it must
+ */
 export async function obtainAll(wanted: readonly Tool[]): Promise<void> {
   for (const tool of wanted.filter((tool) => tool.find() === undefined)) {
     await tool.obtain();
+    if (tool.find() === undefined) {
+      throw pinnedOnly()
+        ? unpinned(tool.name, "no pin in this repository covers what can be had of it")
+        : new Failure(`${tool.name} ${tool.version} (${tool.use}) could not be installed; \`make doctor\` says more.`);
+    }
   }
 }

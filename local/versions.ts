@@ -18,3 +18,24 @@ export function packageVersion(name: string): string {
   const { version } = JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8"));
   return (version as string).replace(/^v/, "");
 }
+
+/** Version of a tool that is downloaded, from where that fact stands; `local/tools/lock.json` only follows. */
+export function wantedVersion(tool: string): string {
+  const plugin = /^pulumi-resource-(.+)$/.exec(tool)?.[1];
+  if (plugin !== undefined) {
+    return packageVersion(`@pulumi/${plugin}`);
+  }
+  switch (tool) {
+    case "node":
+    case "node-npm":
+      return readFileSync(join(root, ".node-version"), "utf8").trim();
+    case "pulumi":
+      return packageVersion("@pulumi/pulumi");
+    case "buildkit":
+      return goModuleVersion("buildkit", "github.com/moby/buildkit");
+    case "registry":
+      return goModuleVersion("registry", "github.com/distribution/distribution/v3");
+    default:
+      throw new Error(`local/tools/lock.json names ${tool}, but nothing says which version of it is wanted`);
+  }
+}

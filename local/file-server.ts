@@ -1,4 +1,4 @@
-// Serves a folder over HTTP on loopback, with ETags and ranges: `node fileServer.ts FOLDER PORT`.
+// Serves a folder over HTTP on loopback, with ETags and ranges: `node file-server.ts FOLDER PORT`.
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";

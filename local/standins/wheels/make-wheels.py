@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write stand-ins for the PyTorch wheel indexes: make_wheels.py OUT
+"""Write stand-ins for the PyTorch wheel indexes: make-wheels.py OUT
 
 OUT/whl/cpu and OUT/whl/cu118 become PEP 503 indexes with one torch and one torchvision wheel each. The bytes depend on
 nothing but this file, so a second run (or another machine) writes the same wheels.
@@ -68,7 +68,8 @@ def wheel_bytes_to(path, name, version, files, requires):
     files = {
         **files,
         f"{info}/METADATA": "\n".join(metadata) + "\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: facecraft-stand-in\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: facecraft-stand-in\n"
+        "Root-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/top_level.txt": f"{name}\n",
     }
     record = []
@@ -101,12 +102,14 @@ def main(out):
         index = pathlib.Path(out) / "whl" / name
         torch, torchvision = f"2.0.1+{variant['label']}", f"0.15.2+{variant['label']}"
         publish(index, "torch", torch, torch_files(torch, variant["cuda"]), TORCH_REQUIRES)
-        publish(index, "torchvision", torchvision, torchvision_files(torchvision, variant["cuda"]), TORCHVISION_REQUIRES)
+        publish(
+            index, "torchvision", torchvision, torchvision_files(torchvision, variant["cuda"]), TORCHVISION_REQUIRES
+        )
         links = "".join(f'<a href="{project}/">{project}</a>\n' for project in ("torch", "torchvision"))
         (index / "index.html").write_text(f"<!DOCTYPE html>\n<html><body>\n{links}</body></html>\n")
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: make_wheels.py OUT (the folder to write the indexes into)")
+        sys.exit("usage: make-wheels.py OUT (the folder to write the indexes into)")
     main(sys.argv[1])

