@@ -5,23 +5,25 @@ import { spawn } from "node:child_process";
 import { createCipheriv, createHash, randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readImage } from "../images/image.ts";
-import { summarize } from "../images/summary.ts";
 import { baseImages } from "../local/base.ts";
 import { local, root } from "../local/paths.ts";
-import { knownPorts } from "../local/services.ts";
+import { knownPorts } from "../local/ports.ts";
+import { readImage } from "../registry/image.ts";
+import { summarize } from "../reports/image/summary.ts";
 import { Style } from "./images/builds.ts";
 
 const run = randomBytes(4).toString("hex");
 const ports = knownPorts();
-if (!ports) throw new Error("The local services are not up; run `make up` first.");
+if (!ports) {
+  throw new Error("The local services are not up; run `make up` first.");
+}
 
 // Models as large as the real ones; the shape predictor is the real one.
 const folder = join(local, "bench");
 mkdirSync(folder, { recursive: true });
 const codeformer = model("codeformer.pth", 376_637_898);
 const u2net = model("u2net_human_seg.onnx", 175_997_641);
-const server = spawn(process.execPath, [join(root, "local/fileServer.ts"), folder, "0"], {
+const server = spawn(process.execPath, [join(root, "local/file-server.ts"), folder, "0"], {
   stdio: ["ignore", "pipe", "inherit"],
 });
 const port = await new Promise<string>((resolve) => server.stdout.once("data", (text) => resolve(String(text).trim())));
@@ -81,9 +83,12 @@ try {
 
 const [seed = {}, ours = {}] = styles.map(({ name }) => results[name] ?? {});
 console.log(`| | ${styles.map(({ name }) => name).join(" | ")} |\n| --- | ---: | ---: |`);
-for (const name of Object.keys(ours)) console.log(`| ${name} | ${shown(seed[name])} | ${shown(ours[name])} |`);
-if (process.env.RESULTS)
+for (const name of Object.keys(ours)) {
+  console.log(`| ${name} | ${shown(seed[name])} | ${shown(ours[name])} |`);
+}
+if (process.env.RESULTS) {
   writeFileSync(join(root, "bench/images/results.json"), `${JSON.stringify(results, undefined, 2)}\n`);
+}
 
 function shown(value = Number.NaN): string {
   return value > 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(value < 100 ? 2 : 0);
@@ -95,6 +100,8 @@ function model(name: string, size: number): string {
     Buffer.alloc(size),
   );
   const file = join(folder, name);
-  if (!existsSync(file)) writeFileSync(file, bytes);
+  if (!existsSync(file)) {
+    writeFileSync(file, bytes);
+  }
   return createHash("sha256").update(bytes).digest("hex");
 }

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { bzip2Engine } from "../artifacts/decompress.ts";
+import { bzip2Engine } from "../artifacts/bzip2.ts";
 import { median, run } from "./process.ts";
 
 interface File {
@@ -42,14 +42,16 @@ if (bavail * bsize < 2e9) {
   console.error(`${tmpdir()} has less than 2 GB left; make room there, or set TMPDIR to another folder.`);
   process.exit(1);
 }
-const server = spawn(process.execPath, [join(import.meta.dirname, "modelServer.ts")], {
+const server = spawn(process.execPath, [join(import.meta.dirname, "model-server.ts")], {
   stdio: ["ignore", "pipe", "inherit"],
 });
 process.on("exit", () => {
   server.kill();
   rmSync(work, { recursive: true, force: true });
 });
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => process.exit(1));
+}
 
 const [port] = (await once(server.stdout, "data")) as [Buffer];
 const base = `http://127.0.0.1:${port.toString().trim()}`;
@@ -89,8 +91,10 @@ function bzipped(): File & { real: boolean } {
 async function ours(files: File[], options: { cacheDir?: string; rehash?: boolean } = {}): Promise<Times> {
   const cacheDir = options.cacheDir ?? mkdtempSync(join(work, "cache-"));
   const request = JSON.stringify({ files, cacheDir, rehash: options.rehash });
-  const { stdout, cpuS, peakMB } = await run(process.execPath, [join(import.meta.dirname, "modelFetch.ts"), request]);
-  if (options.cacheDir === undefined) rmSync(cacheDir, { recursive: true });
+  const { stdout, cpuS, peakMB } = await run(process.execPath, [join(import.meta.dirname, "model-fetch.ts"), request]);
+  if (options.cacheDir === undefined) {
+    rmSync(cacheDir, { recursive: true });
+  }
   const inside = JSON.parse(stdout) as Times;
   // Wall time without the start of Node, which a Pulumi provider has behind it; memory with all child processes.
   return { wallS: inside.wallS, cpuS, peakMB: Math.max(peakMB, inside.peakMB), engineMB: inside.peakMB };
@@ -181,6 +185,8 @@ process.exit(0);
 
 async function repeat(job: () => Promise<Times>): Promise<Times[]> {
   const all: Times[] = [];
-  for (let i = 0; i < runs; i++) all.push(await job());
+  for (let i = 0; i < runs; i++) {
+    all.push(await job());
+  }
   return all;
 }

@@ -1,13 +1,12 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import spawn, { type SubprocessError } from "nano-spawn";
 
 export interface Usage {
   /** Seconds from start to end. */
   wallS: number;
   /** Processor seconds of the process and all that it started. */
   cpuS: number;
-  /** Highest sum of resident memory of the process and all that it started, in MiB, by samples. */
+  /** Highest sum of resident memory of the process and all that it started, in MB, by samples. */
   peakMB: number;
   stdout: string;
 }
@@ -15,26 +14,29 @@ export interface Usage {
 /** Runs a command to its end. @throws Error with what it said when it fails. */
 export async function run(command: string, args: readonly string[]): Promise<Usage> {
   const timed = ["-c", 'TIMEFORMAT="%R %U %S"; time "$@"', "bash", command, ...args];
-  const child = spawn("bash", timed, { stdio: ["ignore", "pipe", "pipe"] });
-  let [stdout, stderr, peak] = ["", "", 0];
-  child.stdout.on("data", (text) => (stdout += text));
-  child.stderr.on("data", (text) => (stderr += text));
+  const running = spawn("bash", timed, { stdin: "ignore" });
+  const { pid = 0 } = await running.nodeChildProcess;
+  let peak = 0;
   const timer = setInterval(() => {
-    peak = Math.max(peak, treeMemory(child.pid ?? 0));
+    peak = Math.max(peak, treeMemory(pid));
   }, 50);
-  const [code] = await once(child, "close");
-  clearInterval(timer);
-  const [, wall, user, system] = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? [];
-  if (code !== 0 || wall === undefined) throw new Error(`${command} ${args.join(" ")} failed: ${stderr}`);
-  return { wallS: Number(wall), cpuS: Number(user) + Number(system), peakMB: peak, stdout };
+  try {
+    const { stdout, stderr } = await running;
+    const [, wall, user, system] = /([\d.]+) ([\d.]+) ([\d.]+)\s*$/.exec(stderr) ?? [];
+    return { wallS: Number(wall), cpuS: Number(user) + Number(system), peakMB: peak, stdout };
+  } catch (error) {
+    throw new Error(`${command} ${args.join(" ")} failed: ${(error as SubprocessError).stderr}`);
+  } finally {
+    clearInterval(timer);
+  }
 }
 
-/** MiB of resident memory of a process and its descendants; 0 where there is no /proc. Reads only their own entries. */
+/** MB of resident memory of a process and its descendants; 0 where there is no /proc. Reads only their own entries. */
 function treeMemory(pid: number): number {
   try {
     const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
-    return (pages * 4096) / 2 ** 20 + children.reduce((sum, child) => sum + treeMemory(Number(child)), 0);
+    return (pages * 4096) / 1e6 + children.reduce((sum, child) => sum + treeMemory(Number(child)), 0);
   } catch {
     return 0; // It ended meanwhile.
   }

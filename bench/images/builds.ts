@@ -1,11 +1,10 @@
 import { cpSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Repository } from "../../components/registry.ts";
 import { output } from "../../local/exec.ts";
 import { paths, root } from "../../local/paths.ts";
-import { namedCaBundle } from "../../local/tls.ts";
 import { toolPath } from "../../local/tools.ts";
+import { Repository } from "../../registry/repository.ts";
 
 /** One way to write the Dockerfile, with a copy of the application that can be edited. */
 export class Style {
@@ -26,15 +25,15 @@ export class Style {
   /** Builds and pushes; returns the seconds that took. */
   async build(tag: string, ...options: string[]): Promise<number> {
     const started = performance.now();
-    const ca = namedCaBundle();
     await output(
       "buildctl",
       [
         ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
         ...["--local", `context=${this.app}`, "--local", `dockerfile=${join(root, this.#dockerfile, "..")}`],
         ...["--opt", `filename=${this.#dockerfile.replace(/.*\//, "")}`],
+        ...["--opt", "context:scripts=local:scripts", "--local", `scripts=${join(root, "docker/scripts")}`],
         ...["--output", `type=image,name=${this.repository}:${tag},push=true,oci-mediatypes=true`],
-        ...(ca ? ["--secret", `id=ca_bundle,src=${ca}`] : []),
+        ...["--secret", `id=ca_bundle,src=${paths.trustedCas}`],
         ...Object.entries(this.#args).flatMap(([name, value]) => ["--opt", `build-arg:${name}=${value}`]),
         ...options,
       ],

@@ -16,4 +16,6 @@ await Promise.all(
 );
 const wallS = (performance.now() - start) / 1000;
 const { user, system } = process.cpuUsage(cpu);
-console.log(JSON.stringify({ wallS, cpuS: (user + system) / 1e6, peakMB: process.resourceUsage().maxRSS / 1024 }));
+console.log(
+  JSON.stringify({ wallS, cpuS: (user + system) / 1e6, peakMB: (process.resourceUsage().maxRSS * 1024) / 1e6 }),
+);

@@ -37,7 +37,9 @@ function repeat(response: ServerResponse, length: number): void {
       const at = sent % block.length;
       const chunk = block.subarray(at, Math.min(at + (1 << 18), block.length, at + length - sent));
       sent += chunk.length;
-      if (!response.write(chunk)) return;
+      if (!response.write(chunk)) {
+        return;
+      }
     }
     response.off("drain", more).end();
   };
@@ -47,8 +49,9 @@ function repeat(response: ServerResponse, length: number): void {
 
 function hashOf(length: number): string {
   const hash = createHash("sha256");
-  for (let done = 0; done < length; done += block.length)
+  for (let done = 0; done < length; done += block.length) {
     hash.update(block.subarray(0, Math.min(block.length, length - done)));
+  }
   return hash.digest("hex");
 }
 
