@@ -1,5 +1,11 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { describe, expect, test } from "vitest";
+import { MockMonitor } from "@pulumi/pulumi/runtime/mocks.js";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { variantNames, variants } from "../plan/variants.ts";
 
 interface Registered {
   type: string;
@@ -8,14 +14,33 @@ interface Registered {
 }
 
 let runs = 0;
-const commit = "c".repeat(40);
+
+/** An application in a repository of its own, committed at a known time. */
+const source = mkdtempSync(join(tmpdir(), "facecraft-app-"));
+mkdirSync(join(source, "src/facecraft"), { recursive: true });
+writeFileSync(join(source, "requirements.txt"), "torch==2.0.1\n");
+writeFileSync(join(source, "requirements-gpu.txt"), "torch==2.0.1+cu118\n");
+writeFileSync(join(source, "src/facecraft/main.py"), "app = None\n");
+const git = (...args: string[]) => {
+  const identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"];
+  const env = { ...process.env, GIT_COMMITTER_DATE: "1700000000 +0000" };
+  return execFileSync("git", [...identity, ...args], { cwd: source, env, encoding: "utf8" }).trim();
+};
+git("init", "-q");
+git("add", "--all");
+git("commit", "-qm", "The application");
+const commit = git("rev-parse", "HEAD");
+afterAll(() => rmSync(source, { recursive: true }));
 
 /** Runs the program as a preview of a stack with this config, and returns what it registers and what it exports. */
-async function runProgram(config: Record<string, unknown>) {
+async function runProgram(config: Record<string, unknown>, asked: string[] = []) {
   const registered: Registered[] = [];
+  // The mocks are not told what a resource waits for, but the engine that they play is.
+  const requests = vi.spyOn(MockMonitor.prototype, "registerResource");
   await pulumi.runtime.setMocks(
     {
       newResource({ type, name, inputs }) {
+        asked.push(name);
         registered.push({ type, name, inputs });
         const computed: Record<string, object> = {
           "docker-build:index:Image": { contextHash: "hash-of-context", digest: `sha256:${"d".repeat(64)}` },
@@ -25,7 +50,9 @@ async function runProgram(config: Record<string, unknown>) {
         };
         return { id: `${name}-id`, state: { ...inputs, ...computed[type] } };
       },
-      call: () => ({ stdout: `${commit} 1700000000\nprefix app/\n`, stderr: "" }),
+      call: ({ token }) => {
+        throw new Error(`the program calls ${token}`);
+      },
     },
     "facecraft",
     "test",
@@ -45,13 +72,21 @@ async function runProgram(config: Record<string, unknown>) {
   await pulumi.runtime.disconnect(false);
   const only = (type: string) => registered.filter((resource) => resource.type.includes(type));
   const images = only("docker-build:index:Image");
+  const waits = requests.mock.calls.map(([request]): [string, string[]] => [
+    request.getName(),
+    request.getDependenciesList().map((urn: string) => urn.split("::").at(-1) ?? ""),
+  ]);
+  requests.mockRestore();
   return {
     outputs,
+    registered,
+    dependencies: Object.fromEntries(waits),
     proof: images.find(({ name }) => name === "facecraft-proof")?.inputs ?? {},
     release: images.find(({ name }) => name === "facecraft-release")?.inputs ?? {},
     keepers: only("RandomId")[0]?.inputs.keepers as Record<string, string>,
     commands: only("command:local:Command"),
     checksums: only("ModelChecksum"),
+    tags: only("PublishedTags")[0]?.inputs,
     components: only("facecraft:index:FacecraftImage"),
   };
 }
@@ -59,7 +94,7 @@ async function runProgram(config: Record<string, unknown>) {
 const cpu = {
   variant: "cpu",
   version: "1.2.3",
-  source: "app",
+  source,
   repository: "docker.io/djok/facecraft",
   baseImages: { python: `python:3.11-slim@sha256:${"b".repeat(64)}` },
 };
@@ -98,12 +133,42 @@ describe("the program", () => {
     expect(outputs.torchIndexUrl).toBe(index);
   });
 
+  test.each(variantNames)(
+    "asks for the platforms of %s by their names, whatever the builder's own is",
+    async (variant) => {
+      const { platforms } = variants[variant];
+      for (const given of [[], platforms]) {
+        const { proof, release, keepers, commands } = await runProgram({ ...cpu, variant, platforms: given });
+        expect([proof.platforms, release.platforms]).toEqual([platforms, platforms]);
+        expect(keepers.platforms).toBe(platforms.join(","));
+        const { EXPECTED = "{}" } = (commands[0]?.inputs.environment ?? {}) as { EXPECTED?: string };
+        expect(JSON.parse(EXPECTED).platforms).toEqual(platforms);
+      }
+    },
+  );
+
   test("has a proof that a preview can build: nothing of it is unknown, empty, tagged or exported", async () => {
     const compressed = { urls: ["https://mirror/model.dat.bz2"], sha256: "a".repeat(64) };
     const { proof } = await runProgram({ ...cpu, models: { shapePredictor: compressed } });
     expect(proof).toMatchObject({ target: "proof", push: false, buildOnPreview: true, exports: [{ cacheonly: {} }] });
     expect(proof).not.toHaveProperty("tags");
     expect(Object.entries(proof.buildArgs as object).filter(([, value]) => value === "")).toEqual([]);
+  });
+
+  test("proves without waiting for anything, and releases only what is proven and whose models are verified", async () => {
+    const { dependencies } = await runProgram(cpu);
+    const verifiedAndProven = ["codeformer", "facecraft-proof", "shapePredictor", "u2net"];
+    expect(dependencies["facecraft-proof"]).toEqual([]);
+    expect(dependencies["facecraft-suffix"]?.toSorted()).toEqual(verifiedAndProven);
+    expect(dependencies["facecraft-release"]).toEqual(expect.arrayContaining(verifiedAndProven));
+  });
+
+  test("starts no download for a stack that could not be built", async () => {
+    const asked: string[] = [];
+    await expect(runProgram({ ...cpu, source: "docker" }, asked)).rejects.toThrow("which has no requirements.txt");
+    await expect(runProgram({ ...cpu, platforms: ["linux/mips128"] }, asked)).rejects.toThrow("can be built for");
+    await expect(runProgram({ ...cpu, builder: "nobody" }, asked)).rejects.toThrow("buildx has no such builder");
+    expect(asked.filter((name) => name !== "facecraft-test")).toEqual([]);
   });
 
   test("pushes the release by an export, never by `push`, under a moving and an immutable tag", async () => {
@@ -126,7 +191,6 @@ describe("the program", () => {
       variant: "cpu",
       version: "1.2.3",
       revision: commit,
-      packages: { torch: "2.0.1+cpu" },
       healthcheck: { path: "/ready", port: 8000, interval: "30s", timeout: "10s", startPeriod: "180s", retries: 3 },
       models: {
         codeformer: { file: "/app/models/codeformer/codeformer.pth", sizeBytes: 42, url: "https://mirror/model" },
@@ -135,11 +199,26 @@ describe("the program", () => {
     expect(Object.keys(outputs.models as object)).toEqual(["shapePredictor", "codeformer", "u2net"]);
   });
 
+  test("watches over both tags of what it pushed, with the credentials as a secret", async () => {
+    const registryAuth = { address: "docker.io", username: "djok", password: "hunter2" };
+    const { tags } = await runProgram({ ...cpu, registryAuth });
+    expect(tags).toEqual({
+      repository: "docker.io/djok/facecraft",
+      moving: "cpu",
+      immutable: "1.2.3-cpu-0badcafe",
+      digest: `sha256:${"d".repeat(64)}`,
+      username: "djok",
+      password: expect.anything(),
+      __provider: expect.any(String),
+    });
+    expect((await runProgram({ ...cpu, push: "false" })).tags).toBeUndefined();
+  });
+
   test("builds and proves only, when nothing is to be pushed", async () => {
     const { release, outputs, commands } = await runProgram({ ...cpu, push: "false" });
     expect(release.exports).toEqual([{ cacheonly: {} }]);
     expect(commands).toEqual([]);
-    expect(outputs).toMatchObject({ imageRef: "", digest: "", packages: {} });
+    expect(outputs).toMatchObject({ imageRef: "", digest: "" });
   });
 
   test("lets the builder download from the first mirror that it can reach", async () => {
@@ -183,7 +262,6 @@ describe("the suffix of the immutable tag", () => {
     ["pin of a model", { models: { u2net: { sha256: "f".repeat(64) } } }],
     ["boot in the proof", { smokeTest: "false" }],
     ["constraints", { constraints: "app/requirements.txt" }],
-    ["platforms", { platforms: ["linux/amd64"] }],
     ["commit of a git source", { source: `https://github.com/djok/facecraft.git#${"1".repeat(40)}` }],
     ["variant", { variant: "gpu", baseImages: {} }],
   ])("changes with the %s", async (_what, change) => {

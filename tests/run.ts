@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { run as runProgram } from "../local/exec.ts";
 
 export interface Result {
   code: number;
@@ -6,17 +6,9 @@ export interface Result {
   text: string;
 }
 
-/** Runs a command to its end, whatever its exit code. */
-export function run(command: string[], cwd: string, env: NodeJS.ProcessEnv, umask = 0o022): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("/bin/sh", ["-c", `umask ${umask.toString(8)}; exec "$@"`, "sh", ...command], { cwd, env });
-    let text = "";
-    child.stdout.setEncoding("utf8").on("data", (part) => {
-      text += part;
-    });
-    child.stderr.setEncoding("utf8").on("data", (part) => {
-      text += part;
-    });
-    child.on("error", reject).on("close", (code) => resolve({ code: code ?? -1, text }));
-  });
+/** Runs a command under an umask to its end, whatever its exit code. */
+export async function run(command: string[], cwd: string, env: NodeJS.ProcessEnv, umask = 0o022): Promise<Result> {
+  const script = `umask ${umask.toString(8)}; exec "$@"`;
+  const { code, text } = await runProgram("/bin/sh", ["-c", script, "sh", ...command], { cwd, env });
+  return { code, text: text && `${text}\n` };
 }

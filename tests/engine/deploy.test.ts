@@ -18,7 +18,7 @@ const ports = { staging: 0, production: 0 };
 
 beforeAll(async () => {
   clone = await Clone.make();
-  expect((await clone.up()).code).toBe(0);
+  expect(await clone.up()).toSucceed();
   // Asked more often than in production, so that the test does not wait for the first check.
   const outputs = await clone.outputs();
   released = { ...outputs, healthcheck: { ...outputs.healthcheck, interval: "2s" } };
@@ -52,7 +52,7 @@ async function imageStack(name: string, outputs: object): Promise<void> {
 }
 
 async function deploy(command: string, stack: "staging" | "production", from: string, extra = ""): Promise<Result> {
-  const folder = join(clone.folder, "deploy");
+  const folder = join(clone.folder, "deploy/compose");
   const config = join(clone.state, "..", `deploy-${stack}.yaml`);
   const project = clone.repository.split("/")[1];
   writeFileSync(
@@ -86,7 +86,7 @@ describe("a deploy stack", () => {
   test("runs the release of an image stack, pinned by digest and read-only, and is left alone by a second up", async () => {
     const up = await deploy("up", "staging", "good");
     expect(up.text).toContain(released.digest);
-    expect(up.code).toBe(0);
+    expect(up).toSucceed();
     expect(await status(ports.staging)).toBe(200);
     expect(await runningImage("staging")).toBe(released.tags[1]);
 
@@ -131,9 +131,9 @@ describe("a deploy stack", () => {
 
   test("is promoted by a config line: another deploy stack takes over what this one has proven", async () => {
     const up = await deploy("up", "production", "organization/facecraft-deploy/staging");
-    expect(up.code).toBe(0);
+    expect(up).toSucceed();
     expect(await status(ports.production)).toBe(200);
-    const cwd = join(clone.folder, "deploy");
+    const cwd = join(clone.folder, "deploy/compose");
     const args = ["stack", "output", "--json", "--stack", "production"];
     expect(JSON.parse(await output("pulumi", args, { cwd, env })).release).toEqual(
       parseRelease({ ...released }, "staging"),

@@ -6,10 +6,9 @@ import { join } from "node:path";
 import { baseImages } from "../../local/base.ts";
 import { output } from "../../local/exec.ts";
 import { paths, root } from "../../local/paths.ts";
+import { knownPorts, type Ports } from "../../local/ports.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
-import { knownPorts, type Ports } from "../../local/services.ts";
 import { fillIn, localBuilder } from "../../local/stackConfig.ts";
-import { namedCaBundle } from "../../local/tls.ts";
 import { type Result, run } from "../run.ts";
 
 /**
@@ -81,6 +80,11 @@ export class Clone {
     return join(this.state, "..", "config.yaml");
   }
 
+  /** What the engine runs with. */
+  get environment(): NodeJS.ProcessEnv {
+    return this.env ?? {};
+  }
+
   /** Writes the stack's config: the project's file with this clone's addresses, and lines that a test changes. */
   writeConfig(change: (text: string) => string = (text) => text): void {
     const values = {
@@ -88,7 +92,7 @@ export class Clone {
       artifacts: `http://localhost:${this.server?.port}`,
       wheels: `http://localhost:${this.ports.wheels}`,
       builder: localBuilder,
-      caBundle: namedCaBundle() ?? "",
+      caBundle: paths.trustedCas,
       ...bases,
     };
     const file = `Pulumi.${this.stack}.yaml`;
@@ -124,6 +128,12 @@ export class Clone {
     return deployment.resources ?? [];
   }
 
+  /** The whole state, with its secrets, as `make drift` reads it. */
+  async exported(): Promise<string> {
+    const args = ["stack", "export", "--show-secrets", "--stack", this.stack];
+    return output("pulumi", args, { cwd: this.folder, env: this.env ?? {} });
+  }
+
   /** Edits a file of the clone. */
   edit(file: string, change: (text: string) => string): void {
     const path = join(this.folder, file);
@@ -146,14 +156,19 @@ export class Clone {
     return status === 200 ? ((json as { tags: string[] | null }).tags ?? []).sort() : [];
   }
 
-  async registry(method: string, path: string): Promise<{ status: number; json: unknown; digest: string | undefined }> {
+  async registry(
+    method: string,
+    path: string,
+    body?: string,
+  ): Promise<{ status: number; json: unknown; digest: string | undefined }> {
     const ca = readFileSync(join(paths.tls, "ca.pem"));
     const { request } = await import("node:https");
     const name = this.repository.slice(this.repository.indexOf("/") + 1);
     const accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
     return new Promise((resolve, reject) => {
       const url = `https://localhost:${this.ports.registry}/v2/${name}/${path}`;
-      const sent = request(url, { method, ca, headers: { accept } }, (response) => {
+      const headers = { accept, ...(body && { "content-type": "application/vnd.oci.image.manifest.v1+json" }) };
+      const sent = request(url, { method, ca, headers }, (response) => {
         const parts: Buffer[] = [];
         response.on("data", (part) => parts.push(part));
         response.on("end", () => {
@@ -165,8 +180,27 @@ export class Clone {
           });
         });
       });
-      sent.on("error", reject).end();
+      sent.on("error", reject).end(body);
     });
+  }
+
+  /** What `docker tag` and `docker push` of somebody else do: lets a tag name other bytes. @returns their digest */
+  async moveTag(tag: string, note = "somebody else's"): Promise<string> {
+    const { json } = await this.registry("GET", `manifests/${(await this.outputs()).digest}`);
+    const other = JSON.stringify({ ...(json as object), annotations: { note } });
+    const { status, digest } = await this.registry("PUT", `manifests/${tag}`, other);
+    if (status !== 201 || !digest) {
+      throw new Error(`the registry answered ${status} to a moved tag`);
+    }
+    return digest;
+  }
+
+  /** Stops or starts the server of the model files. */
+  async serveModels(on: boolean): Promise<void> {
+    this.server?.stop();
+    if (on) {
+      this.server = await serve(this.artifacts, this.server?.port);
+    }
   }
 
   remove(): void {
@@ -185,7 +219,6 @@ export interface Outputs {
   revision: string;
   torchIndexUrl: string;
   labels: Record<string, string>;
-  packages: Record<string, string>;
   healthcheck: Record<string, unknown>;
   models: Record<string, { file: string; url: string; sha256: string; sizeBytes: number }>;
 }
@@ -209,10 +242,10 @@ function git(folder: string, ...args: string[]): Promise<string> {
   return output("git", ["-c", "user.name=Test", "-c", "user.email=test@example.com", ...args], { cwd: folder });
 }
 
-async function serve(folder: string): Promise<{ port: number; stop(): void }> {
-  const child = spawn(process.execPath, [join(root, "local/fileServer.ts"), folder, "0"], {
+async function serve(folder: string, port = 0): Promise<{ port: number; stop(): void }> {
+  const child = spawn(process.execPath, [join(root, "local/file-server.ts"), folder, String(port)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const port = await new Promise<number>((resolve) => child.stdout.once("data", (line) => resolve(Number(line))));
-  return { port, stop: () => child.kill() };
+  const chosen = await new Promise<number>((resolve) => child.stdout.once("data", (line) => resolve(Number(line))));
+  return { port: chosen, stop: () => child.kill() };
 }

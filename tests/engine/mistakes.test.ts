@@ -28,6 +28,16 @@ const mistakes: [string, (config: string) => string, RegExp][] = [
     /facecraft:models\.codeformer\.sha256 is "\w{63}"; it must be 64 .*63 characters.*CodeFormer/,
   ],
   [
+    "a base without a digest",
+    (text) => text.replace(/(python: \S+)@sha256:\w+/, "$1"),
+    /facecraft:baseImages\.python is ".*"; it must be an image reference with a digest/,
+  ],
+  [
+    "a platform that there is no torch for",
+    (text) => `${text}\n  facecraft:platforms: ["linux/mips128"]\n`,
+    /facecraft:platforms is \["linux\/mips128"\]; it must be .* the cpu image can be built for, each once: linux\/amd64/,
+  ],
+  [
     "a registry that does not answer",
     (text) => text.replace(/repository: .*/, "repository: localhost:2/facecraft"),
     /facecraft:repository is "localhost:2\/facecraft"\. The registry localhost:2 cannot be reached: ECONNREFUSED/,

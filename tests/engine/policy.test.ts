@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output } from "../../local/exec.ts";
 import { root } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
+import { modelNames } from "../../plan/models.ts";
+import { accepted, label, pin } from "../policy/accepted.ts";
 import { type Result, run } from "../run.ts";
 
 const top = mkdtempSync(join(tmpdir(), "facecraft-policy-"));
@@ -26,36 +28,10 @@ const tags = inputs.tags.map((tag) => tag.includes("SUFFIX") ? interpolate\`\${t
 new docker.Image("release", { ...inputs, tags, buildOnPreview: false }, { dependsOn: checksums, ...options });
 `;
 
-const pin = "a".repeat(64);
-const digest = `sha256:${"b".repeat(64)}`;
-const label = (key: string) => `org.opencontainers.image.${key}`;
-const names = { shapePredictor: "SHAPE_PREDICTOR", codeformer: "CODEFORMER", u2net: "U2NET" };
-const models: Record<string, string> = Object.fromEntries(Object.keys(names).map((name) => [name, pin]));
+const models: Record<string, string> = Object.fromEntries(modelNames.map((name) => [name, pin]));
 const inputs = {
-  push: false,
+  ...accepted,
   context: { location: "." },
-  dockerfile: { location: "docker/Dockerfile.cpu" },
-  buildArgs: {
-    PYTHON_IMAGE: `docker.io/library/python:3.11-slim@${digest}`,
-    TORCH_INDEX_URL: "https://download.pytorch.org/whl/cpu",
-    ...Object.fromEntries(
-      Object.values(names).flatMap((arg) => [
-        [`${arg}_URL`, "https://example.org/model"],
-        [`${arg}_SHA256`, pin],
-      ]),
-    ),
-  },
-  labels: {
-    [label("source")]: "https://github.com/djok/facecraft",
-    [label("version")]: "1.2.0",
-    [label("revision")]: "c".repeat(40),
-    [label("description")]: "Facecraft",
-    [label("licenses")]: "MIT",
-    [label("title")]: "facecraft",
-    [label("vendor")]: "OBVT Toolbox",
-    [label("base.name")]: "docker.io/library/python:3.11-slim",
-    [label("base.digest")]: digest,
-  },
   tags: ["docker.io/djok/facecraft:cpu", "docker.io/djok/facecraft:1.2.0-cpu-SUFFIX"],
   exports: [{ raw: "type=registry" }],
 };
@@ -85,9 +61,10 @@ async function judge(
     verified = models,
     args = [],
     more = {},
-  }: { verified?: Record<string, string>; args?: string[]; more?: object } = {},
+    options = {},
+  }: { verified?: Record<string, string>; args?: string[]; more?: object; options?: object } = {},
 ): Promise<Result> {
-  const values = { inputs: { ...inputs, ...change }, models: verified, options: { retainOnDelete: true } };
+  const values = { inputs: { ...inputs, ...change }, models: verified, options: { retainOnDelete: true, ...options } };
   const lines = Object.entries(values).map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`);
   writeFileSync(join(program, "inputs.ts"), lines.join("\n"));
   const all = ["preview", "--stack", "test", "--non-interactive", "--policy-pack", join(root, pack), ...args];
@@ -99,7 +76,7 @@ describe("the policy pack", () => {
     const { code, text } = await judge({});
     expect(text).toContain("✅ facecraft@v1.0.0");
     expect(text).not.toContain("[advisory]");
-    expect(code).toBe(0);
+    expect({ code, text }).toSucceed();
   });
 
   const args = (change: object) => ({ buildArgs: { ...inputs.buildArgs, ...change } });
@@ -125,16 +102,33 @@ describe("the policy pack", () => {
     const config = join(top, "config.json");
     writeFileSync(config, JSON.stringify({ "allowed-registries": { allowed: ["quay.io/x"] } }));
     const tags = ["quay.io/x/y:cpu", "quay.io/x/y:1.2.0-cpu-SUFFIX"];
-    const { code } = await judge({ tags }, "policy/index.ts", { args: ["--policy-pack-config", config] });
-    expect(code).toBe(0);
+    const { code, text } = await judge({ tags }, "policy/index.ts", { args: ["--policy-pack-config", config] });
+    expect({ code, text }).toSucceed();
     const more = { FACECRAFT_ALLOWED_REGISTRIES: "quay.io" };
-    expect((await judge({ tags }, "policy/index.ts", { more })).code).toBe(0);
+    expect(await judge({ tags }, "policy/index.ts", { more })).toSucceed();
   });
 
   test("stops an image before models are verified", async () => {
     const { code, text } = await judge({}, "policy/index.ts", { verified: { codeformer: pin } });
     expect(text).toContain('the stack has no ModelChecksum "u2net"');
     expect(code).not.toBe(0);
+  });
+
+  test("stops a release that does not wait for its models, whichever arrives first", async () => {
+    const { code, text } = await judge({}, "policy/index.ts", { options: { dependsOn: [] } });
+    expect(text).toMatch(/verified-models.*\(docker-build:index:Image: release\)/);
+    expect(code).not.toBe(0);
+  });
+
+  test("lets a proof pass that waits for nothing", async () => {
+    const proof = { tags: [], labels: {}, exports: [{ cacheonly: {} }] };
+    const { code, text } = await judge(proof, "policy/index.ts", { options: { dependsOn: [] } });
+    expect(text).toContain("✅ facecraft@v1.0.0");
+    expect({ code, text }).toSucceed();
+    const other = { ...args({ U2NET_SHA256: "d".repeat(64) }), ...proof };
+    const refused = await judge(other, "policy/index.ts", { options: { dependsOn: [] } });
+    expect(refused.text).toMatch(/verified-models.*\(docker-build:index:Image: release\)/);
+    expect(refused.code).not.toBe(0);
   });
 
   // A stand-in for the language host cannot run packs, which is why the pack can start by itself.

@@ -16,5 +16,5 @@ test("actionlint finds nothing in the workflows", async () => {
   }
   const { code, text } = await run([which("actionlint") ?? own, "-no-color"], root, process.env);
   expect(text).toBe("");
-  expect(code).toBe(0);
+  expect({ code, text }).toSucceed();
 });

@@ -1,44 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { models } from "../../components/models.ts";
+import { models } from "../../plan/models.ts";
 import { type Inputs, secret, unknown, viewImage } from "../../policy/image.ts";
 import { allowedRegistries, type Context, defaultRegistries, judge, rules } from "../../policy/rules.ts";
-
-const pin = "a".repeat(64);
-const digest = `sha256:${"b".repeat(64)}`;
-const label = (key: string) => `org.opencontainers.image.${key}`;
+import { accepted, label, pin } from "./accepted.ts";
 
 const context: Context = {
   verified: Object.keys(models).map((name) => ({ name, sha256: pin })),
   allowedRegistries: defaultRegistries,
-};
-
-/** A release that every rule accepts; a test breaks it in one way. */
-const accepted = {
-  push: false,
-  dockerfile: { location: "docker/Dockerfile.cpu" },
-  buildArgs: {
-    PYTHON_IMAGE: `docker.io/library/python:3.11-slim@${digest}`,
-    TORCH_INDEX_URL: "https://download.pytorch.org/whl/cpu",
-    ...Object.fromEntries(
-      Object.values(models).flatMap(({ arg }) => [
-        [`${arg}_URL`, "https://example.org/model"],
-        [`${arg}_SHA256`, pin],
-      ]),
-    ),
-  } as Record<string, unknown>,
-  labels: {
-    [label("source")]: "https://github.com/djok/facecraft",
-    [label("version")]: "1.2.0",
-    [label("revision")]: "c".repeat(40),
-    [label("description")]: "Facecraft",
-    [label("licenses")]: "MIT",
-    [label("title")]: "facecraft",
-    [label("vendor")]: "OBVT Toolbox",
-    [label("base.name")]: "docker.io/library/python:3.11-slim",
-    [label("base.digest")]: digest,
-  } as Record<string, unknown>,
-  tags: ["docker.io/djok/facecraft:cpu", "docker.io/djok/facecraft:1.2.0-cpu-0a1b2c3d"] as unknown[],
-  exports: [{ raw: "type=registry,oci-mediatypes=true" }] as unknown[],
 };
 
 function broken(change: Inputs, options: { retainOnDelete?: boolean; context?: Context } = {}) {
@@ -131,6 +99,16 @@ describe("each rule, broken once", () => {
   });
 });
 
+test("a release waits for every model; what is only built need not", () => {
+  const waiting = (inputs: Inputs, ...models: string[]) =>
+    judge({ ...viewImage("release", inputs, true), waitsFor: new Set(models) }, context).map(({ message }) => message);
+  expect(waiting(accepted, ...Object.keys(models))).toEqual([]);
+  expect(waiting(accepted, "codeformer", "u2net")).toEqual([
+    expect.stringMatching(/^It does not wait until shape predictor is verified: .* ModelChecksum "shapePredictor"/),
+  ]);
+  expect(waiting({ ...accepted, tags: [], exports: [{ cacheonly: {} }] })).toEqual([]);
+});
+
 test("a secret is never repeated", () => {
   const value = `hf_${"S".repeat(34)}`;
   expect(broken(args({ HF_TOKEN: value })).join()).not.toContain(value);
@@ -140,6 +118,17 @@ test("loopback is always an allowed registry", () => {
   const tags = ["localhost:5000/facecraft:1.2.0-cpu-0a1b2c3d", "127.0.0.1:5000/facecraft:cpu"];
   expect(broken({ tags })).toEqual([]);
   expect(broken({ tags: [...tags, "localhost.example.org/facecraft:cpu"] })).toHaveLength(1);
+});
+
+test("an allowed repository may be named in full, and Docker Hub by its short names", () => {
+  const own = { ...context, allowedRegistries: ["ghcr.io/acme/facecraft/", "docker.io/djok"] };
+  const allowed = (name: string) => broken({ tags: [`${name}:1.2.0-cpu-0a1b2c3d`] }, { context: own }).length === 0;
+  expect(["ghcr.io/acme/facecraft", "djok/facecraft", "index.docker.io/djok/facecraft"].map(allowed)).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(["ghcr.io/acme/facecraft-other", "djok2/facecraft", "djok"].map(allowed)).toEqual([false, false, false]);
 });
 
 test("the environment can name other registries", () => {

@@ -1,9 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { variantNames } from "../../components/variants.ts";
 import { root } from "../../local/paths.ts";
-import { marker } from "../../preview/markdown.ts";
+import { variantNames } from "../../plan/variants.ts";
+import { marker } from "../../reports/preview/markdown.ts";
 
 const folder = join(root, ".github/workflows");
 const workflows = readdirSync(folder).map((name) => ({ name, text: readFileSync(join(folder, name), "utf8") }));
@@ -32,10 +34,39 @@ test("a preview runs a fork's code without secrets that publish, without write a
   expect([...text.matchAll(/secrets\.(\w+)/g)].map(([, name]) => name)).toEqual(["PULUMI_ACCESS_TOKEN"]);
 });
 
-test("the workflow that may write checks nothing out", () => {
+test("the workflow that may write runs the default branch's code, and makes the comment from the report's data", () => {
   const text = workflow("preview-comment.yml");
   expect(text).toContain("pull-requests: write");
-  expect(text).not.toMatch(/checkout|run: /);
+  expect([...text.matchAll(/ref: (.*)/g)].map(([, ref]) => ref)).toEqual([
+    "${{ github.event.repository.default_branch }}",
+  ]);
+  expect(text).not.toMatch(/run: |npm|\.md\b/);
+  expect(text).toContain("scripts/preview-comment.ts");
+});
+
+test("what makes the comment needs no package", () => {
+  const folder = mkdtempSync(join(tmpdir(), "facecraft-comment-"));
+  for (const room of ["scripts", "reports", "artifacts"]) {
+    cpSync(join(root, room), join(folder, room), { recursive: true });
+  }
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  writeFileSync(join(folder, "cpu.json"), JSON.stringify({ summary: "No change: [x](https://evil.example) stays." }));
+  const args = ["scripts/preview-comment.ts", "cpu", "cpu.json"];
+  const text = execFileSync(process.execPath, args, { cwd: folder, encoding: "utf8" });
+  expect(text).toContain(`${marker("cpu")}\n`);
+  expect(text).toContain("`[x](https://evil.example`) stays.");
+  writeFileSync(join(folder, "cpu.json"), "# not JSON\n@everyone");
+  expect(() => execFileSync(process.execPath, args, { cwd: folder, stdio: "pipe" })).toThrow(
+    "is no report of a preview",
+  );
+  rmSync(folder, { recursive: true });
+});
+
+test("the nightly look at drift can log in, and nothing makes it green when it knows nothing", () => {
+  const text = workflow("drift.yml");
+  expect(text).toContain("docker/login-action@");
+  expect(text).toMatch(/run: local\/run drift$/m);
+  expect(text).not.toMatch(/continue-on-error|\|\| ?true|exit 0/);
 });
 
 test("previews, releases and drift cover every variant, and the comment finds its reports", () => {
@@ -46,4 +77,9 @@ test("previews, releases and drift cover every variant, and the comment finds it
     expect(workflow("preview-comment.yml").replace("${stack}\u0020-->", `${variant} -->`)).toContain(marker(variant));
     expect(marker("x")).toBe("<!-- facecraft-preview:x -->");
   }
+});
+
+test("a release runs no tool that nothing in this repository pins, and every night upstream is asked for", () => {
+  expect(workflow("release.yml")).toMatch(/^env:\n(?: .*\n)* {2}FACECRAFT_PINNED_TOOLS: 1$/m);
+  expect(workflow("drift.yml")).toMatch(/^ {8}run: make check-upstream$/m);
 });

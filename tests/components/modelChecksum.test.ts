@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { check, create, diff, type Inputs, read, type State, update } from "../components/modelProvider.ts";
-import { noise, serve, sha256, staticFile, temporaryFolder } from "./artifacts/server.ts";
+import { check, create, diff, type Inputs, read, type State, update } from "../../components/modelProvider.ts";
+import { noise, serve, sha256, staticFile, temporaryFolder } from "../artifacts/server.ts";
+import { stored } from "./stored.ts";
 
 const body = noise(100_000);
 const other = noise(90_000);
@@ -51,6 +51,8 @@ describe("check", () => {
     [{ urls: [] }, "urls", "CodeFormer: no URL is given; give at least one https:// URL"],
     [{ urls: ["https://h/a", "ftp://u:hidden@h/a"] }, "urls[1]", /"ftp:\/\/\*\*\*@h\/a" has the scheme ftp:/],
     [{ file: "models/a" }, "file", 'CodeFormer: "models/a" is not the absolute path of a file in the image'],
+    [{ caBundle: 5 }, "caBundle", "CodeFormer: 5 is not the path of a PEM file"],
+    [{ caBundle: "" }, "caBundle", 'CodeFormer: "" is not the path of a PEM file'],
   ])("refuses %j, naming the property", async (wrong, property, reason) => {
     const { failures } = await check({}, { ...inputs, ...wrong } as Inputs);
     expect(failures).toEqual([{ property, reason: expect.stringMatching(reason) }]);
@@ -107,6 +109,23 @@ describe("create and update", () => {
     expect(now).toEqual({ ...outs, urls, url: urls[0], etag: '"m1"' });
     const liar = await serve(staticFile(other));
     await expect(update(id, outs, { ...inputs, urls: [`${liar.url}/m.pth`] })).rejects.toThrow("wrong sha256");
+  });
+
+  test("say in the log what they wait for, every ten seconds", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const asked = Promise.withResolvers<void>();
+    const server = await serve((request, response, count) => {
+      asked.resolve();
+      answer = () => staticFile(body)(request, response, count);
+    });
+    let answer = () => {};
+    const creating = create({ ...inputs, urls: [`${server.url}/m.pth`] });
+    await asked.promise;
+    vi.advanceTimersByTime(25_000);
+    vi.useRealTimers();
+    answer();
+    await creating;
+    expect(warnings).toEqual(Array(2).fill(`CodeFormer: waiting for an answer from ${server.url}.`));
   });
 
   test("keep secrets of URLs out of every output", async () => {
@@ -171,12 +190,16 @@ describe("read", () => {
     expect(await read(id, state)).toEqual({ id, props: state });
   });
 
-  test("of a replaced file that a mirror still serves says both", async () => {
+  test("of a replaced file that a mirror still serves says both, and is no drift: an update goes on", async () => {
     const { server, id, outs } = await created();
     const mirror = await serve(staticFile(body));
     server.answer(staticFile(other, '"v2"'));
-    const { props } = await read(id, { ...outs, urls: [...outs.urls, `${mirror.url}/m.pth`] });
-    expect(props.drift).toMatch(new RegExp(`upstream replaced ${outs.url}: .*; ${mirror.url}/m.pth still serves it$`));
+    const urls = [...outs.urls, `${mirror.url}/m.pth`];
+    expect((await read(id, { ...outs, urls })).props.drift).toBe("");
+    expect(warnings).toEqual([
+      expect.stringMatching(new RegExp(`upstream replaced ${outs.url}: .*; ${mirror.url}/m.pth still serves it.$`)),
+    ]);
+    expect((await update(id, outs, { ...inputs, urls })).outs).toMatchObject({ url: urls[1], drift: "" });
   });
 
   test("clears a drift that is over", async () => {
@@ -185,22 +208,27 @@ describe("read", () => {
   });
 });
 
+// What refresh calls drift is what stops an update, and nothing else is: whoever asks gets one answer.
+describe("a file that upstream removed", () => {
+  test("stops an update, though it is in the cache", async () => {
+    const { server, id, told, outs } = await created();
+    server.answer((_request, response) => response.writeHead(404).end());
+    const { props } = await read(id, outs);
+    expect(await diff(id, props, told)).toMatchObject({ changes: true });
+    await expect(update(id, props, told)).rejects.toThrow(/m\.pth cannot be fetched: .*404.*; a verified copy/);
+  });
+
+  test("is still known to be gone after an update that could ask nobody", async () => {
+    const { server, id, told, outs } = await created();
+    await server.close();
+    const drift = `CodeFormer: upstream removed ${outs.url}`;
+    expect((await update(id, { ...outs, drift }, told)).outs.drift).toBe(drift);
+  });
+});
+
 describe("what is stored in the state as the provider", () => {
   test("is small, and only names the module that does the work", () => {
-    // In a process of its own: the test runner rewrites import(), which then does not serialize.
-    const code = `
-      import * as pulumi from "@pulumi/pulumi";
-      await pulumi.runtime.setMocks({
-        call: (args) => args.inputs,
-        newResource: ({ type, inputs }) => {
-          console.log(JSON.stringify({ type, provider: inputs.__provider }));
-          return { id: "id", state: inputs };
-        },
-      });
-      const { ModelChecksum } = await import("./components/modelChecksum.ts");
-      new ModelChecksum("codeformer", ${JSON.stringify(inputs)});`;
-    const out = execFileSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
-    const { type, provider } = JSON.parse(out);
+    const { type, provider } = stored("./components/modelChecksum.ts", "ModelChecksum", "codeformer", inputs);
     expect(type).toBe("pulumi-nodejs:dynamic/facecraft:ModelChecksum");
     expect(provider.length).toBeLessThan(2048);
     expect(provider).toContain("/components/modelProvider.ts");

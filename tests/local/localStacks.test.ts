@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { standInBytes, standIns } from "../local/artifacts.ts";
-import { fillIn } from "../local/stackConfig.ts";
-import { goModuleVersion, packageVersion } from "../local/versions.ts";
+import { fillIn } from "../../local/stackConfig.ts";
+import { standInBytes, standIns } from "../../local/standins/models/models.ts";
+import { goModuleVersion, packageVersion } from "../../local/versions.ts";
 
 describe("the local stacks", () => {
   test.each(standIns)("pin the stand-in $file", (standIn) => {
