@@ -1,5 +1,4 @@
-// Servers, archives, disks and other processes that fast-check makes up, and what must hold whatever they are.
-// FACECRAFT_FUZZ_RUNS=5000 tries more cases than CI does; FACECRAFT_FUZZ_SEED (and FACECRAFT_FUZZ_PATH) replay a failure.
+// Servers, archives, disks and other processes that fast-check makes up, and what must hold whatever they are. See ../fuzz.ts.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
@@ -11,6 +10,7 @@ import { expect, test } from "vitest";
 import { ArtifactError } from "../../artifacts/errors.ts";
 import { type FetchOptions, fetchArtifact } from "../../artifacts/fetch.ts";
 import { redactUrl } from "../../artifacts/redact.ts";
+import { fuzz } from "../fuzz.ts";
 import { archivePlan, build, mostly } from "./fuzz/archives.ts";
 import { diskPlan, prepare } from "./fuzz/disks.ts";
 import { honest, play, script } from "./fuzz/servers.ts";
@@ -18,9 +18,7 @@ import { sha256 } from "./server.ts";
 
 const title = "CodeFormer";
 const secret = "Hunter2Hunter2";
-const runs = Number(process.env.FACECRAFT_FUZZ_RUNS || 200);
-const seed = Number(process.env.FACECRAFT_FUZZ_SEED || Date.now() & 0x7fffffff);
-const path = process.env.FACECRAFT_FUZZ_PATH;
+const { runs, seed, parameters } = fuzz(200);
 // Cases that wait for each other's timers, not for the processor.
 const atOnce = 4;
 
@@ -63,7 +61,7 @@ test(
     const cases = fc.tuple(...Array.from({ length: atOnce }, () => fuzzCase));
     await fc.assert(
       fc.asyncProperty(cases, async (some) => void (await Promise.all(some.map(holds)))),
-      { seed, ...(path ? { path } : {}), numRuns: Math.ceil(runs / atOnce), interruptAfterTimeLimit: 30 * 60_000 },
+      { ...parameters, endOnFailure: false, numRuns: Math.ceil(runs / atOnce), interruptAfterTimeLimit: 30 * 60_000 },
     );
   },
   40 * 60_000,

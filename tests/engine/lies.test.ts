@@ -1,12 +1,11 @@
-// Sources, configs, registries and kills that fast-check makes up; whatever they are, what the program says must be so.
-// FACECRAFT_FUZZ_RUNS=300 tries more cases than CI does; FACECRAFT_FUZZ_SEED (and FACECRAFT_FUZZ_PATH, with `-t` and the test's
-// name) replay a failure.
+// Sources, configs, registries and kills that fast-check makes up; whatever they are, what the program says must be so. See ../fuzz.ts.
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { locksOf, refuseLocked } from "../../local/locks.ts";
 import { unlock } from "../../local/unlock.ts";
 import { endLeftovers } from "../../local/updates.ts";
+import { fuzz, isAskedFor } from "../fuzz.ts";
 import { type Config, configNamed, rightConfig, unchanged, wrongConfig } from "./lies/configs.ts";
 import { expectUnchanged, judgeDrift, judgeRelease, judgeTags, ofTheClone, registryOf } from "./lies/judge.ts";
 import { judgeReport, preview } from "./lies/previews.ts";
@@ -25,10 +24,8 @@ import {
 import { mustBeRefused, plainSource, source, wrongSource } from "./lies/sources.ts";
 import { killableUpdate, type Told, World } from "./lies/world.ts";
 
-const runs = Number(process.env.FACECRAFT_FUZZ_RUNS || 30);
 // The same cases for every change of the project, so that none fails by what another would have drawn.
-const seed = Number(process.env.FACECRAFT_FUZZ_SEED || 1);
-const path = process.env.FACECRAFT_FUZZ_PATH;
+const { runs, seed, parameters } = fuzz(30, 1);
 
 let world: World;
 
@@ -48,11 +45,11 @@ function cases<T>(name: string, share: number, arbitrary: fc.Arbitrary<T>, holds
       const property = fc.asyncProperty(arbitrary, async (plan) => {
         const started = Date.now();
         await holds(plan);
-        if (process.env.FACECRAFT_FUZZ_RUNS) {
+        if (isAskedFor) {
           console.log(`${((Date.now() - started) / 1000).toFixed(1)} s: ${fc.stringify(plan)}`);
         }
       });
-      await fc.assert(property, { seed, ...(path ? { path } : {}), numRuns, endOnFailure: true });
+      await fc.assert(property, { ...parameters, numRuns });
     },
     numRuns * 180_000,
   );

@@ -1,5 +1,4 @@
-// The sources of tests/engine/lies.test.ts, without a build: what is said of a source must be so, whatever was done to it.
-// FACECRAFT_FUZZ_RUNS=500 tries more of them than CI does; FACECRAFT_FUZZ_SEED (and FACECRAFT_FUZZ_PATH) replay a failure.
+// The sources of tests/engine/lies.test.ts, without a build: what is said of a source must be so, whatever was done to it. See ../fuzz.ts.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,21 +10,20 @@ import { judgeRevision } from "../engine/lies/revisions.ts";
 import { make, mustBeRefused, type Source, source, wrongSource } from "../engine/lies/sources.ts";
 import { applicationOf, differences } from "../engine/lies/trees.ts";
 import { treeOf } from "../engine/look.ts";
+import { fuzz } from "../fuzz.ts";
 
-const numRuns = Number(process.env.FACECRAFT_FUZZ_RUNS || 30);
-const seed = Number(process.env.FACECRAFT_FUZZ_SEED || 1);
-const path = process.env.FACECRAFT_FUZZ_PATH;
+const { runs, parameters } = fuzz(30, 1);
 
 const dockerfile = readDockerfile("docker/Dockerfile.cpu");
 
 test(
-  `what goes into an image, and what is said of it (${numRuns} sources)`,
+  `what goes into an image, and what is said of it (${runs} sources)`,
   async () => {
     const any = fc.oneof({ weight: 4, arbitrary: source }, { weight: 1, arbitrary: wrongSource });
     const property = fc.asyncProperty(any, holds);
-    await fc.assert(property, { seed, ...(path ? { path } : {}), numRuns, endOnFailure: true });
+    await fc.assert(property, parameters);
   },
-  numRuns * 10_000,
+  runs * 10_000,
 );
 
 async function holds(plan: Source): Promise<void> {
