@@ -5,7 +5,7 @@ import { askPublished } from "../../registry/tags.ts";
 import type { Remembered, RememberedModel } from "./state.ts";
 
 /** Asks about everything that a stack has left out in the world; one answer each. */
-export async function askAll({ images, models, interrupted }: Remembered): Promise<Answer[]> {
+export async function askAll({ images, models, handedOver, interrupted }: Remembered): Promise<Answer[]> {
   const answers = await Promise.all([
     ...images.map(({ credentials, ...published }) => askPublished(published, credentials)),
     ...models.map(async (model) => [await askUpstream(model)]),
@@ -15,7 +15,21 @@ export async function askAll({ images, models, interrupted }: Remembered): Promi
     standing: "not known",
     said: "an update was interrupted while it worked on this; run it again",
   }));
-  return [...answers.flat(), ...left];
+  return [...answers.flat(), ...images.flatMap((image) => judgeOutputs(image, handedOver)), ...left];
+}
+
+/** What deploy stacks read, which an update writes down last. */
+function judgeOutputs({ repository, digest }: Remembered["images"][number], handedOver: string): Answer[] {
+  const other = handedOver === "" ? "name no image" : `still name ${handedOver}`;
+  return digest === handedOver
+    ? []
+    : [
+        {
+          asked: "the stack's outputs",
+          standing: "changed",
+          said: `an update that ended early has published ${repository}@${digest}, but they ${other}; run it again`,
+        },
+      ];
 }
 
 /** As a refresh of ModelChecksum does: drift is what would stop an update. */

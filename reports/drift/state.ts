@@ -7,6 +7,8 @@ import type { Published } from "../../registry/tags.ts";
 export interface Remembered {
   models: RememberedModel[];
   images: (Published & { credentials?: Credentials })[];
+  /** Digest that the stack's outputs name; empty where they name none. An update that ends early leaves those before it. */
+  handedOver: string;
   /** Resources on which an update was still working when it ended: nobody knows what became of them. */
   interrupted: string[];
 }
@@ -36,6 +38,7 @@ export function readState(text: string): Remembered {
     images: resources
       .filter(({ name, type, inputs }) => type === "docker-build:index:Image" && viewImage(name, inputs).publishes)
       .flatMap(({ inputs, outputs }) => imagesOf(inputs, String(outputs.digest ?? ""))),
+    handedOver: String(resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs.digest ?? ""),
     interrupted: (deployment?.pending_operations ?? []).map(({ resource }) => nameOf(resource.urn)),
   };
 }

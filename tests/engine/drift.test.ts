@@ -2,9 +2,12 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { unlock } from "../../local/unlock.ts";
 import { type Result, run } from "../run.ts";
 import { Clone, type Outputs } from "./harness.ts";
+import { killableUpdate } from "./lies/world.ts";
 
 let clone: Clone;
 let released: Outputs;
@@ -30,6 +33,17 @@ async function driftOf(state: string): Promise<Result> {
   const file = join(clone.state, "..", "state.json");
   writeFileSync(file, state);
   return run(["sh", "-c", 'node scripts/drift.ts local < "$0"', file], clone.folder, clone.environment);
+}
+
+/** Of the release, as an update writes it down while it goes on; `known` where the file is just being written. */
+function digestInState(known: string): string {
+  try {
+    const state = readFileSync(join(clone.state, ".pulumi/stacks/facecraft/local.json"), "utf8");
+    const { resources } = JSON.parse(state).checkpoint.latest;
+    return resources.find(({ urn }: { urn: string }) => urn.endsWith("::facecraft-release")).outputs.digest;
+  } catch {
+    return known;
+  }
 }
 
 const digestOf = async (tag: string) => (await clone.registry("GET", `manifests/${tag}`)).digest;
@@ -113,6 +127,28 @@ describe("drift", () => {
     expect(await clone.up()).toSucceed();
     await clone.serveModels(true);
     expect(await drift()).toSucceed();
+  });
+
+  test("of outputs is told after an update that was killed when it had published, and is put right", async () => {
+    const before = await clone.outputs();
+    clone.edit("app/src/facecraft/__init__.py", (text) => `${text}# another line\n`);
+    await clone.commit("another line");
+    const update = killableUpdate({ clone });
+    while (digestInState(before.digest) === before.digest) {
+      await sleep(2);
+    }
+    update.kill();
+    await update.ended;
+
+    const seen = await drift();
+    expect(seen.code).toBe(2);
+    expect(seen.text).toContain(
+      `changed    the stack's outputs\n           an update that ended early has published ${clone.repository}@${digestInState("")}, but they still name ${before.digest}`,
+    );
+    await unlock({ state: clone.state, project: "facecraft", stack: clone.stack }, false);
+    expect(await clone.up()).toSucceed();
+    expect(await drift()).toSucceed();
+    expect((await clone.outputs()).digest).not.toBe(before.digest);
   });
 
   test("of an image whose registry refuses, fails or is away is not known", async () => {

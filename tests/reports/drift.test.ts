@@ -30,7 +30,7 @@ const secret = (value: unknown) => ({
 });
 
 /** What the engine exports of a stack with a release. */
-function exported(more: object = {}): string {
+function exported(more: object = {}, outputs: object = { digest }): string {
   const urn = (type: string, name: string) => `urn:pulumi:cpu::facecraft::${type}::${name}`;
   const image = {
     dockerfile: { location: "docker/Dockerfile.cpu" },
@@ -45,7 +45,7 @@ function exported(more: object = {}): string {
     version: 3,
     deployment: {
       resources: [
-        { urn: urn("pulumi:pulumi:Stack", "facecraft-cpu"), type: "pulumi:pulumi:Stack" },
+        { urn: urn("pulumi:pulumi:Stack", "facecraft-cpu"), type: "pulumi:pulumi:Stack", outputs },
         { urn: urn(type, "facecraft-proof"), type, inputs: proof, outputs: proof },
         { urn: urn(type, "facecraft-release"), type, inputs: image, outputs: { ...image, digest } },
         {
@@ -72,6 +72,20 @@ describe("drift", () => {
         asked: `CodeFormer (${upstream.url}/m.pth)`,
         standing: "as left",
         said: `${upstream.url}/m.pth serves the pinned file`,
+      },
+    ]);
+  });
+
+  test.each([
+    ["names the release before", { digest: `sha256:${"0".repeat(64)}` }, `still name sha256:${"0".repeat(64)}`],
+    ["names none yet", {}, "name no image"],
+  ])("sees that an update ended before it wrote down the outputs, where that %s", async (_, outputs, said) => {
+    const answers = await askAll(readState(exported({}, outputs)));
+    expect(answers.filter(({ asked }) => asked === "the stack's outputs")).toEqual([
+      {
+        asked: "the stack's outputs",
+        standing: "changed",
+        said: `an update that ended early has published ${registry.repository}@${digest}, but they ${said}; run it again`,
       },
     ]);
   });

@@ -136,7 +136,7 @@ exit $code
 }
 
 /** An update as `make up` runs it, in a process group of its own that can be killed as a whole. */
-export function killableUpdate({ clone }: World): { kill(): void; ended: Promise<unknown> } {
+export function killableUpdate({ clone }: Pick<World, "clone">): { kill(): void; ended: Promise<unknown> } {
   const args = ["up", "--refresh", "--stack", clone.stack, "--config-file", clone.configFile];
   const all = [...args, "--yes", "--skip-preview", "--non-interactive"];
   const code = `import { runUpdate } from ${JSON.stringify(join(root, "local/updates.ts"))};
