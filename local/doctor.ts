@@ -82,7 +82,7 @@ export async function doctor(): Promise<boolean> {
   console.log(
     table([
       ["torch, torchvision", "stand-in wheels (local/standins/wheels/README.md)"],
-      ...standIns.map(({ file, mebibytes }) => [file, `stand-in of ${mebibytes} MiB with a pin of its own`]),
+      ...standIns.map(({ file, what }) => [file, `stand-in with a pin of its own: ${what}`]),
       ["shape predictor", "the real file, with the real pin"],
       ...Object.entries(images ?? {}).map(([arg, image]) => [arg, image]),
     ]),

@@ -1,74 +1,106 @@
 #!/venv/bin/python
-"""boot.py: starts the application by the image's own command, waits until it is ready, and stops it.
+"""boot.py: uses the application as its users will. Says nothing unless something is wrong.
 
-SMOKE_TEST=0 leaves that out. The record of the proof says which it was.
+It is started by the image's own command, gets ready, answers a portrait, and is stopped. Meanwhile it is watched from
+outside: which of the models it opens, and whether it asks the network. SMOKE_TEST=0 leaves all that out. The record of
+the proof says what was proven; what was measured stands in a document of its own.
 """
 
 import json
 import os
-import signal
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import healthcheck
+import network
+import opened
+import portrait
+from application import Application
+from failed import Failed
+from image import MEASURED, MEASUREMENTS, MODELS, PROOF, RECORD
 
 # The image's command and its health check, as its config names them.
 COMMAND = ["serve"]
 HEALTHCHECK = ["healthcheck"]
 
-RECORD = Path("/tmp/proof/usr/share/facecraft/proof.json")
 SETTLED = 315532800
+# The build args of this step, which are no part of the image's environment.
+ARGS = ("SMOKE_TEST", "SMOKE_TIMEOUT", "PORTRAIT_TIMEOUT", "UNUSED_MODELS", "PROOF_NETWORK", "PROOF_ENVIRONMENT")
+# What the record says where the application is not started.
+LEFT_OUT = {
+    "boot": "off",
+    "environment": {},
+    "portrait": "off",
+    "modelsOpened": [],
+    "unusedModels": [],
+    "network": "off",
+}
 
-Answer = tuple[int | None, str]
+
+@dataclass(frozen=True)
+class Settings:
+    """What the step's build args say."""
+
+    boots: bool
+    # Until it is ready, and until the portrait is answered.
+    ready_seconds: float
+    portrait_seconds: float
+    unused: list[str]
+    network_allowed: bool
+    # What the application's environment has here and nowhere else.
+    environment: dict[str, str]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Raises Failed for a value that means nothing."""
+        wanted = environment["PROOF_NETWORK"]
+        if wanted not in ("refused", "allowed"):
+            raise Failed(f"PROOF_NETWORK is '{wanted}'; it is either 'refused' or 'allowed'")
+        return cls(
+            boots=environment["SMOKE_TEST"] != "0",
+            ready_seconds=float(environment["SMOKE_TIMEOUT"]),
+            portrait_seconds=float(environment["PORTRAIT_TIMEOUT"]),
+            unused=opened.read_unused(environment["UNUSED_MODELS"], MODELS),
+            network_allowed=wanted == "allowed",
+            environment=read_lines(environment["PROOF_ENVIRONMENT"]),
+        )
 
 
-class Failed(Exception):
-    """What the application did wrong."""
+@dataclass
+class Outcome:
+    """What came of it: a sentence for each thing that is wrong, the additions to the record, and what was measured."""
 
+    wrong: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    record: dict = field(default_factory=dict)
+    measured: dict = field(default_factory=dict)
+    log: str = ""
 
-class Application:
-    """A started application and its log."""
-
-    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, it lives as long as the application
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What fails inside is told, and what comes after is checked all the same."""
         try:
-            self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=dict(environment))
-        except OSError as error:
-            self._log.close()
-            raise Failed(f"the image's command cannot be started: {error}") from error
+            yield
+        except Failed as failure:
+            self.wrong.append(str(failure))
 
-    def log(self, length: int = 8000) -> str:
-        """The end of what it said."""
-        self._log.seek(0)
-        return self._log.read()[-length:]
 
-    def wait_until_ready(self, ask: Callable[[], Answer], path: str, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (answer := ask())[0] != 200:
-            if self._process.poll() is not None:
-                raise Failed(f"the application ended with code {self._process.returncode} before {path} answered 200")
-            if time.monotonic() > deadline:
-                last = " ".join(str(part) for part in answer if part is not None)
-                raise Failed(f"{path} did not answer 200 within {seconds:g} s; its last answer: {last}")
-            time.sleep(0.1)
-
-    def stop(self, seconds: float = 30) -> None:
-        """As an orchestrator stops it."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"the application did not stop within {seconds:g} s of SIGTERM") from None
-        if code not in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
-            raise Failed(f"the application ended with code {code} on SIGTERM")
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
+def read_lines(text: str) -> dict[str, str]:
+    """Variables from lines NAME=VALUE."""
+    variables = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, equals, value = line.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise Failed(f"PROOF_ENVIRONMENT has the line '{line}', which is not NAME=VALUE")
+        variables[name] = value
+    return variables
 
 
 def check_health(command: list[str]) -> None:
@@ -79,37 +111,94 @@ def check_health(command: list[str]) -> None:
         raise Failed(f"the application is ready, but the image's health check ended with {done.returncode}: {said}")
 
 
-def complete(record: Path, boot: str) -> None:
-    """Adds to the record of the proof; its time is settled like that of the other layers."""
-    record.write_text(json.dumps({**json.loads(record.read_text()), "boot": boot}, indent=1) + "\n")
-    for path in (record, *record.parents[:3]):
+def use(settings: Settings, device: str = "cpu") -> Outcome:
+    """One life of the application on a device, and all that is wrong with it. Raises Failed when there is none."""
+    outcome = Outcome(record={"boot": "passed", "environment": settings.environment})
+    with tempfile.TemporaryDirectory() as folder:
+        asks, opens = network.Watch(Path(folder)), opened.Watch(list(MODELS))
+        own = {name: value for name, value in os.environ.items() if name not in ARGS}
+        environment = {**own, "FACECRAFT_DEVICE": device, **settings.environment}
+        application = Application(COMMAND, asks.environment(environment))
+        path = os.environ["HEALTHCHECK_PATH"]
+        ready = answered = False
+        try:
+            with outcome.told():
+                seconds = application.wait_until_ready(healthcheck.ask_image, path, settings.ready_seconds)
+                outcome.measured["readySeconds"] = round(seconds, 3)
+                ready = True
+            if ready:
+                with outcome.told():
+                    check_health(HEALTHCHECK)
+                with outcome.told():
+                    ask_for_portrait(settings, outcome)
+                    answered = True
+                judge_models(opens.opened(), settings, application.log(1 << 20), outcome)
+            judge_network(asks, settings, outcome)
+            outcome.measured["peakMemoryBytes"] = application.peak_memory()
+            if answered:
+                with outcome.told():
+                    application.stop()
+        finally:
+            application.kill()
+            opens.close()
+            outcome.log = application.log()
+    return outcome
+
+
+def ask_for_portrait(settings: Settings, outcome: Outcome) -> None:
+    request = portrait.read_request()
+    started = time.monotonic()
+    answer = portrait.post(request, int(os.environ["FACECRAFT_PORT"]), settings.portrait_seconds)
+    outcome.measured["portraitSeconds"] = round(time.monotonic() - started, 3)
+    outcome.wrong += portrait.check_answer(answer, request)
+    outcome.record["portrait"] = "passed"
+
+
+def judge_models(found: set[str], settings: Settings, log: str, outcome: Outcome) -> None:
+    outcome.wrong += opened.check_opened(found, settings.unused, MODELS, log)
+    outcome.record |= {"modelsOpened": sorted(found), "unusedModels": settings.unused}
+
+
+def judge_network(asks: network.Watch, settings: Settings, outcome: Outcome) -> None:
+    attempts = asks.attempts()
+    sentences = outcome.warnings if settings.network_allowed else outcome.wrong
+    sentences += network.check_network(attempts, asks.asked(), settings.network_allowed)
+    outcome.record["network"] = "asked" if attempts else "silent"
+
+
+def write(file: Path, document: dict, folder: Path) -> None:
+    """Writes a document into a layer. Its time is settled like that of the other layers."""
+    target = folder / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(document, indent=1) + "\n")
+    for path in (target, *(folder / parent for parent in file.parents)):
         os.utime(path, (SETTLED, SETTLED))
 
 
-def boot(seconds: float) -> None:
-    """Raises Failed; what the application said is then on stderr."""
-    # No GPU takes part in this.
-    application = Application(COMMAND, {**os.environ, "FACECRAFT_DEVICE": "cpu"})
+def complete(outcome: Outcome) -> None:
+    """Adds what was proven to the record, and writes down what was measured."""
+    record = json.loads((PROOF / RECORD).read_text())
+    write(RECORD, {"gpu": None, **record, **outcome.record}, PROOF)
+    write(MEASURED, outcome.measured, MEASUREMENTS)
+
+
+def main(environment: Mapping[str, str]) -> int:
     try:
-        application.wait_until_ready(healthcheck.ask_image, os.environ["HEALTHCHECK_PATH"], seconds)
-        check_health(HEALTHCHECK)
-        application.stop()
-    except Failed:
-        application.kill()
-        print(application.log(), file=sys.stderr)
-        raise
-
-
-def main(environment: Mapping[str, str]) -> None:
-    if environment["SMOKE_TEST"] == "0":
-        complete(RECORD, "off")
-        return
-    boot(float(environment["SMOKE_TIMEOUT"]))
-    complete(RECORD, "passed")
+        settings = Settings.read(environment)
+        outcome = use(settings) if settings.boots else Outcome(record=dict(LEFT_OUT))
+    except Failed as failure:
+        outcome = Outcome(wrong=[str(failure)])
+    if outcome.wrong:
+        print(outcome.log, file=sys.stderr)
+    for sentence in outcome.warnings:
+        print("proof: warning:", sentence, file=sys.stderr)
+    for sentence in outcome.wrong:
+        print("proof:", sentence, file=sys.stderr)
+    if outcome.wrong:
+        return 1
+    complete(outcome)
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main(os.environ)
-    except Failed as failure:
-        sys.exit(f"proof: {failure}")
+    sys.exit(main(os.environ))

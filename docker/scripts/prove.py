@@ -17,14 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-RECORD = "usr/share/facecraft/proof.json"
+from image import MODELS, PROOF, RECORD
+
 PACKAGES = "usr/share/facecraft/packages.json"
 PINS = "usr/share/facecraft/models"
-MODELS = (
-    "/app/models/shape_predictor_68_face_landmarks.dat",
-    "/app/models/codeformer/codeformer.pth",
-    "/home/appuser/.u2net/u2net_human_seg.onnx",
-)
 WRITABLE = ("/app/uploads", "/app/processed", "/app/logs")
 COMPILERS = ("gcc", "cc", "g++", "cmake")
 # By their numbers in an ELF header (e_machine), in the words of an image's config.
@@ -221,7 +217,7 @@ def main() -> int:
     for sentence in wrong:
         print("proof:", sentence, file=sys.stderr)
     if not wrong:
-        write_record(record, Path("/tmp/proof"))
+        write_record(record, PROOF)
     return 1 if wrong else 0
 
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DockerfileParser } from "dockerfile-ast";
@@ -5,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { readArgs } from "../../artifacts/pins.ts";
 import { root } from "../../local/paths.ts";
 import { readDockerfile } from "../../plan/dockerfile.ts";
-import { forEachModel, models } from "../../plan/models.ts";
+import { models } from "../../plan/models.ts";
 import { listScripts } from "../../plan/snapshot.ts";
 import { variantNames, variants } from "../../plan/variants.ts";
 import { healthcheckProbe } from "../../registry/healthcheck.ts";
@@ -99,12 +100,27 @@ describe("the scripts", () => {
     expect(booted("HEALTHCHECK")).toBe(JSON.stringify(healthcheckProbe.command));
   });
 
-  test("look for the models where the program says that they are", () => {
-    const listed = /^MODELS = \(([^)]*)\)$/m.exec(script("prove.py"))?.[1]?.match(/"[^"]+"/g);
-    expect(listed?.map((path) => JSON.parse(path))).toEqual(Object.values(forEachModel((name) => models[name].file)));
+  test("look for the models where the program says that they are, and call them the same", () => {
+    const listed = /^MODELS = \{([^}]*)\}$/m.exec(script("image.py"))?.[1]?.replace(/,\s*$/, "");
+    const titles = Object.values(models).map(({ file, title }) => [file, title]);
+    expect(Object.entries(JSON.parse(`{${listed}}`))).toEqual(titles);
     for (const { file } of Object.values(models)) {
       expect(cpu).toContain(` ${file}`);
     }
+  });
+
+  test("ask for a portrait with a picture that is there, as it was taken from its source", () => {
+    const { picture, expected } = JSON.parse(script("portrait.json"));
+    const bytes = readFileSync(join(root, "docker/scripts", picture));
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    expect(readFileSync(join(root, "docs/images.md"), "utf8")).toContain(sha256);
+    expect(expected).toEqual({ status: 200, type: "image/png", width: 648, height: 648 });
+  });
+
+  test("name the build args of their steps, which the application does not see", () => {
+    const listed = /^ARGS = \(([^)]*)\)$/m.exec(script("boot.py"))?.[1]?.match(/\w+/g);
+    const booted = stages(cpu).get("proof")?.split("prove.py\n")[1];
+    expect(booted?.match(/(?<=^ARG )\w+/gm)).toEqual(listed);
   });
 
   test("can be run, those that are run", async () => {

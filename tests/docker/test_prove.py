@@ -174,7 +174,7 @@ class Requirements(Checks):
 
 
 class Models(Checks):
-    FILE = prove.MODELS[1]
+    FILE = list(prove.MODELS)[1]
 
     def setUp(self) -> None:
         super().setUp()
@@ -288,7 +288,7 @@ class Image(Checks):
         self.assertEqual(json.loads((self.root / "proof" / prove.RECORD).read_text()), record)
 
     def test_that_is_wrong_in_many_ways_is_told_all_of_them(self) -> None:
-        (self.root / prove.MODELS[0].lstrip("/")).unlink()
+        (self.root / next(iter(prove.MODELS)).lstrip("/")).unlink()
         self.write("usr/bin/python3.11", elf(183))
         _, wrong = prove.prove(GPU, self.root, ["false"])
         text = "\n".join(wrong)

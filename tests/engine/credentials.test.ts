@@ -83,7 +83,7 @@ test("no credential is in a state, log, output, build record or layer, and the s
     "facecraft:models.codeformer.urls[0]",
     `http://ann:${password}@localhost:${port}/basic/codeformer.pth`,
   );
-  await setSecret("facecraft:models.u2net.urls[0]", `http://127.0.0.1:${port}/bearer/u2net_human_seg.onnx`);
+  await setSecret("facecraft:models.u2net.urls[0]", `http://127.0.0.1:${port}/bearer/u2net_human_seg-graph.onnx`);
   await setSecret("facecraft:models.u2net.token", token);
   await setSecret("facecraft:torchIndexUrl", `http://ann:${wheelPassword}@localhost:${port}/whl/cpu`);
 

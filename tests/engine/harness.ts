@@ -51,7 +51,7 @@ export class Clone {
     );
     await checkout(clone.folder);
     mkdirSync(clone.artifacts);
-    for (const file of ["shape_predictor_68_face_landmarks.dat.bz2", "codeformer.pth", "u2net_human_seg.onnx"]) {
+    for (const file of ["shape_predictor_68_face_landmarks.dat.bz2", "codeformer.pth", "u2net_human_seg-graph.onnx"]) {
       cpSync(join(paths.artifacts, file), join(clone.artifacts, file));
     }
     clone.server = await serve(clone.artifacts);

@@ -158,7 +158,7 @@ describe("a release", () => {
     expect(up.code).not.toBe(0);
     const sentence = up.text.split("\n").find((line) => line.includes(wrong) && line.includes(pin)) ?? up.text;
     expect(sentence).toMatch(/u2net human seg/);
-    expect(sentence).toContain("u2net_human_seg.onnx");
+    expect(sentence).toContain("u2net_human_seg-graph.onnx");
     expect(await clone.tags()).toEqual(tags);
     expect(await clone.outputs()).toEqual(before);
 

@@ -1,8 +1,12 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { readArgs } from "../../artifacts/pins.ts";
+import { root } from "../../local/paths.ts";
 import { variantNames, variants } from "../../plan/variants.ts";
 import { documentedBuild } from "./documentedBuild.ts";
+import { type Misbehaviour, mainModule, modelFiles } from "./mainModule.ts";
 import { sha256, Trial } from "./trial.ts";
 import { wheel, zip } from "./wheel.ts";
 
@@ -230,6 +234,203 @@ async def app(scope, receive, send):
     expect({ code, text }).toSucceed();
   });
 });
+
+/** An application that does one thing otherwise. */
+function misbehave(misbehaviour: Misbehaviour): void {
+  trial.write("src/facecraft/main.py", mainModule(misbehaviour));
+}
+
+const { shapePredictor, codeformer, u2net } = modelFiles;
+
+describe("a portrait", () => {
+  const refusals: [what: string, portrait: string, sentence: RegExp][] = [
+    [
+      "the picture that went in",
+      "body = picture.partition(b'\\r\\n--facecraft')[0]",
+      /proof: .* has 512x512 pixels, not 648x648[\s\S]*proof: the portrait that comes out is the one that went in/,
+    ],
+    [
+      "the picture that went in, scaled",
+      "body = png(Image.open(io.BytesIO(picture)).resize((648, 648), Image.Resampling.NEAREST))",
+      /proof: the portrait that comes out is the one that went in, at most scaled: they differ by 0\.\d of 255/,
+    ],
+    [
+      "of a single colour",
+      "body = png(Image.new('RGBA', (648, 648), 'white'))",
+      /proof: the portrait that comes out is of a single colour: nobody is on it/,
+    ],
+    [
+      "no picture",
+      "body = png(Image.open(io.BytesIO(picture)))[:5000]",
+      /proof: POST \S+ answered the portrait with image\/png that cannot be decoded: .*; the body begins: .PNG/,
+    ],
+    [
+      "a PDF",
+      "kind, body = 'application/pdf', b'%PDF-1.7'",
+      /proof: POST \S+ answered the portrait with 200 and application\/pdf, not image\/png; the body begins: %PDF-1\.7/,
+    ],
+    [
+      "an error",
+      "status, kind, body = 500, 'text/plain', b'no such thing as a face'",
+      /proof: POST \S+ answered the portrait with 500, not with 200; the body begins: no such thing as a face/,
+    ],
+  ];
+
+  test.each(refusals)("that is %s is refused", async (_, portrait, sentence) => {
+    misbehave({ portrait });
+    await refused(sentence);
+  });
+
+  test("that takes too long is refused", async () => {
+    misbehave({ portrait: "time.sleep(6); body = b''" });
+    trial.args.PORTRAIT_TIMEOUT = "2";
+    await refused("proof: POST /api/v1/process/quick did not answer the portrait within 2 s");
+    expect(readArgs(readFileSync(join(root, "docker/Dockerfile.cpu"), "utf8")).get("PORTRAIT_TIMEOUT")).toBe("60");
+  });
+});
+
+describe("a model of the application", () => {
+  const swallowing: Misbehaviour = {
+    start: `
+try:
+    import facecraft.codeformer_arch
+except ImportError as error:
+    print(f"Warning: could not initialize the enhancer: {error}")
+print(os.environ.get("GREETING"))
+`,
+    opens: [shapePredictor, u2net],
+  };
+
+  test("that is never opened is refused with what the log says, and passes when it is listed", async () => {
+    misbehave(swallowing);
+    await refused(
+      /proof: the application, .*, never opened CodeFormer \(.*codeformer\.pth, .* MB\): .* facecraft:unusedModels .*\n.*its log says:\n.*Warning: could not initialize the enhancer: No module named 'facecraft.codeformer_arch'/,
+    );
+
+    trial.args.UNUSED_MODELS = codeformer;
+    trial.args.PROOF_ENVIRONMENT = "GREETING=good morning";
+    const { record, measured } = await proven();
+    expect(record).toMatchObject({
+      boot: "passed",
+      portrait: "passed",
+      modelsOpened: [shapePredictor, u2net],
+      unusedModels: [codeformer],
+      network: "silent",
+      environment: { GREETING: "good morning" },
+      gpu: null,
+    });
+    expect(measured).toEqual({
+      readySeconds: expect.any(Number),
+      portraitSeconds: expect.any(Number),
+      peakMemoryBytes: expect.any(Number),
+    });
+    expect(measured.peakMemoryBytes).toBeGreaterThan(10e6);
+  });
+
+  test("that only a second portrait opens is refused, though another check fails, too", async () => {
+    misbehave({
+      start: "served = []",
+      opens: [codeformer, u2net],
+      portrait: `
+served.append(Path("${shapePredictor}").read_bytes() if served else None)
+status, body = 503, b"try again"
+`,
+    });
+    await refused(/proof: .* with 503, not with 200; .*\n.*proof: the application, .*, never opened shape predictor/);
+  });
+
+  test("that is listed and opened is refused", async () => {
+    trial.args.UNUSED_MODELS = u2net;
+    await refused(
+      /proof: u2net human seg .* is listed in facecraft:unusedModels .* has opened it: take it off the list/,
+    );
+  });
+
+  test("that is listed and none of the image's is refused", async () => {
+    trial.args.UNUSED_MODELS = `${u2net} /app/models/no.onnx`;
+    await refused(
+      /proof: UNUSED_MODELS names \/app\/models\/no\.onnx, which is no model of this image; they are .*u2net/,
+    );
+  });
+});
+
+describe("the network", () => {
+  const attempt = (statement: string) => `
+try:
+    ${statement}
+except OSError as error:
+    print(error)
+`;
+
+  test("that Python code asks is refused, with whom it asked and where, or is warned of where that is allowed", async () => {
+    const start = [
+      "socket.create_connection(('telemetry.example', 443))",
+      "socket.create_connection(('192.0.2.7', 443))",
+      "socket.socket(socket.AF_INET6).connect(('2001:db8::7', 443))",
+    ];
+    misbehave({ start: start.map(attempt).join("") });
+    const hosts = ["telemetry.example", "192.0.2.7", "2001:db8::7"];
+    const lines = hosts.map((host) => `.*${host}, port 443 \\(/app/src/facecraft/main\\.py:\\d+\\)`).join("\\n");
+    const tried = "the application tried to leave the image \\d times before its portrait was answered";
+    await refused(
+      new RegExp(`proof: ${tried}; facecraft:network: allowed .*\\n.*Python code asked for:\\n${lines}\\n`),
+    );
+
+    trial.args.PROOF_NETWORK = "allowed";
+    const { record, text } = await proven();
+    expect(text).toMatch(new RegExp(`proof: warning: ${tried}\\n.*Python code asked for:\\n${lines}\\n`));
+    expect(record).toMatchObject({ network: "asked", portrait: "passed" });
+  });
+
+  const unseen: [who: string, start: string][] = [
+    [
+      "compiled code",
+      `
+import ctypes, struct
+libc = ctypes.CDLL(None)
+address = struct.pack("!HH4s8x", socket.htons(socket.AF_INET), 443, socket.inet_aton("192.0.2.7"))
+libc.connect(libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0), address, len(address))
+`,
+    ],
+    [
+      "another program, over IPv6",
+      `
+code = "import socket; socket.socket(socket.AF_INET6).connect(('2001:db8::7', 443))"
+subprocess.run([sys.executable, "-I", "-S", "-c", code])
+`,
+    ],
+  ];
+  test.each(unseen)("that %s asks is refused", async (_, start) => {
+    misbehave({ start });
+    await refused(/proof: .* tried to leave the image once before .*, and Python code did not: a compiled library or/);
+  });
+
+  test("is not taken for asked by what stays on the machine", async () => {
+    const start =
+      attempt("socket.create_connection(('127.0.0.1', 9))") + attempt("socket.create_connection(('::1', 9))");
+    misbehave({ start: `${start}socket.gethostbyname(socket.gethostname())\n` });
+    expect(await trial.build()).toSucceed();
+  });
+});
+
+/** What a build that must come about leaves in the image, and what it said. */
+async function proven() {
+  const folder = mkdtempSync(join(tmpdir(), "facecraft-proven-"));
+  try {
+    const stage =
+      "\nFROM scratch AS told\nCOPY --from=release /usr/share/facecraft/proof.json /usr/share/facecraft/measured.json /\n";
+    const built = await trial.build({
+      target: "told",
+      edit: { "docker/Dockerfile.cpu": (text) => text + stage },
+      output: `type=local,dest=${folder}`,
+    });
+    expect(built).toSucceed();
+    const read = (name: string) => JSON.parse(readFileSync(join(folder, name), "utf8"));
+    return { record: read("proof.json"), measured: read("measured.json"), text: built.text };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 function serveIndex(on: Trial, project: string, { file, bytes }: ReturnType<typeof wheel>): void {
   on.serve(`index/${project}/`, `<a href="../files/${file.replace("+", "%2B")}">${file}</a>`);

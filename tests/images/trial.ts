@@ -21,18 +21,13 @@ import { paths, root } from "../../local/paths.ts";
 import { knownPorts } from "../../local/ports.ts";
 import { toolPath } from "../../local/tools.ts";
 import { buildctlArgs, documentedBuild } from "./documentedBuild.ts";
+import { mainModule } from "./mainModule.ts";
 
 /** A small application that keeps the contract: another one than the project's own, and quick to install. */
 const application = {
-  "requirements.txt": "uvicorn\nnumpy<2\nonnxruntime\ntorch==2.0.1\ntorchvision==0.15.2\n",
+  "requirements.txt": "uvicorn\nnumpy<2\nonnxruntime\nPillow\ntorch==2.0.1\ntorchvision==0.15.2\n",
   "src/facecraft/__init__.py": "",
-  "src/facecraft/main.py": `
-async def app(scope, receive, send):
-    if scope["type"] != "http":
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"ready"})
-`,
+  "src/facecraft/main.py": mainModule(),
 };
 
 const models = {

@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { fillIn } from "../../local/stackConfig.ts";
-import { standInBytes, standIns } from "../../local/standins/models/models.ts";
+import { standIns } from "../../local/standins/models/models.ts";
 import { goModuleVersion, packageVersion } from "../../local/versions.ts";
 
 describe("the local stacks", () => {
   test.each(standIns)("pin the stand-in $file", (standIn) => {
     const hash = createHash("sha256");
-    for (const part of standInBytes(standIn)) {
+    for (const part of standIn.bytes()) {
       hash.update(part);
     }
     const pin = hash.digest("hex");

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 import torch
-from fastapi import FastAPI, HTTPException, Query, Response, UploadFile, status
+from fastapi import FastAPI, Form, HTTPException, Response, UploadFile, status
 
 from facecraft import settings
 from facecraft.models import Models
@@ -30,15 +30,19 @@ def health() -> dict:
 
 @app.get("/ready")
 def ready(response: Response) -> dict:
-    """200 only when every model was opened and read to its end."""
+    """200 only when every model was loaded."""
     if not models.ready():
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return {"status": "ready" if models.ready() else "not ready", "models": models.states()}
 
 
-@app.post("/portrait")
-def make_portrait(picture: UploadFile, height: Annotated[int, Query(ge=16, le=4096)] = 900) -> Response:
+@app.post("/api/v1/process/quick")
+def process_quick(file: UploadFile, size: Annotated[int, Form(ge=16, le=4096)] = 648) -> Response:
+    """The person of a picture on white, as a PNG of size x size pixels."""
+    session = models.segmentation.session
+    if session is None:
+        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, models.segmentation.state())
     try:
-        return Response(portrait(picture.file.read(), height), media_type="image/jpeg")
+        return Response(portrait(file.file.read(), size, session), media_type="image/png")
     except ValueError as error:
-        raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, str(error)) from error
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from error

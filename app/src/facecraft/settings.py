@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# The build of the image has compared the models with their pins. rembg has a pin of its own, and would fetch what differs.
+os.environ.setdefault("MODEL_CHECKSUM_DISABLED", "1")
+
 
 def models_dir() -> Path:
     return Path(os.environ.get("FACECRAFT_MODELS_DIR", "/app/models"))
@@ -15,3 +18,8 @@ def u2net_dir() -> Path:
 
 def device() -> str:
     return os.environ.get("FACECRAFT_DEVICE", "cpu")
+
+
+def providers() -> list[str]:
+    """What onnxruntime computes with."""
+    return [*(["CUDAExecutionProvider"] if device() == "cuda" else []), "CPUExecutionProvider"]

@@ -8,16 +8,28 @@ import { pipeline } from "node:stream/promises";
 import { output, which } from "../../exec.ts";
 import { paths, tools } from "../../paths.ts";
 import { Failure, timed } from "../../say.ts";
+import { segmentationGraph } from "./graph.ts";
 
-/** A model file that cannot be had from a package registry: as many bytes, always the same, of no meaning. */
+/** A model file that cannot be had from a package registry: one with its own bytes, the same on every machine. */
 export interface StandIn {
+  /** The name that it is served by. New bytes get a new name: clones of any age may share the folder, and each has its own pin. */
   file: string;
-  mebibytes: number;
+  what: string;
+  /** Its content, in pieces. */
+  bytes(): Iterable<Buffer>;
 }
 
 export const standIns: StandIn[] = [
-  { file: "codeformer.pth", mebibytes: 24 },
-  { file: "u2net_human_seg.onnx", mebibytes: 12 },
+  {
+    file: "codeformer.pth",
+    what: "24 MiB of no meaning",
+    bytes: () => noise("codeformer.pth", 24),
+  },
+  {
+    file: "u2net_human_seg-graph.onnx",
+    what: "a graph of 12 MB that takes the middle of a picture for its person",
+    bytes: () => [segmentationGraph()],
+  },
 ];
 
 /** The real model, as upstream serves it; the package carries it decompressed. */
@@ -33,16 +45,16 @@ const shapePredictor = {
 export async function makeArtifacts(): Promise<void> {
   await mkdir(paths.artifacts, { recursive: true });
   for (const standIn of standIns) {
-    await produce(standIn.file, (file) => pipeline(Readable.from(standInBytes(standIn)), createWriteStream(file)));
+    await produce(standIn.file, (file) => pipeline(Readable.from(standIn.bytes()), createWriteStream(file)));
   }
   await produce(shapePredictor.file, (file) =>
     timed("getting the real shape predictor (100 MB) and compressing it", () => fetchShapePredictor(file)),
   );
 }
 
-/** The stand-in's content, in pieces: the key stream of a cipher whose key is the file's name. */
-export function* standInBytes({ file, mebibytes }: StandIn): Generator<Buffer> {
-  const key = createHash("sha256").update(file).digest().subarray(0, 16);
+/** The key stream of a cipher whose key is a name. */
+function* noise(name: string, mebibytes: number): Generator<Buffer> {
+  const key = createHash("sha256").update(name).digest().subarray(0, 16);
   const cipher = createCipheriv("aes-128-ctr", key, Buffer.alloc(16));
   const zeros = Buffer.alloc(1 << 20);
   for (let i = 0; i < mebibytes; i++) {
