@@ -56,11 +56,17 @@ class Watch:
             return []
 
 
-def check_network(attempts: int, asked: list[str], allowed: bool) -> Iterator[str]:
+def check_network(
+    attempts: int,
+    asked: list[str],
+    allowed: bool,
+    who: str = "the application",
+    until: str = "before its portrait was answered",
+) -> Iterator[str]:
     """A sentence when there were attempts, and what Python code made them."""
     if attempts == 0:
         return
-    tried = f"the application tried to leave the image {attempts} times before its portrait was answered"
+    tried = f"{who} tried to leave the image {attempts} times {until}"
     if attempts == 1:
         tried = tried.replace("1 times", "once")
     if not asked:

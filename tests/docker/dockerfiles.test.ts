@@ -53,8 +53,8 @@ describe("the two Dockerfiles", () => {
 describe.each(variantNames)("the Dockerfile of %s", (variant) => {
   const text = readFileSync(join(root, variants[variant].dockerfile), "utf8");
 
-  test("has at most 240 lines, and opens each stage with one line that says what it is for", () => {
-    expect(text.trimEnd().split("\n").length).toBeLessThanOrEqual(240);
+  test("has at most 300 lines, and opens each stage with one line that says what it is for", () => {
+    expect(text.trimEnd().split("\n").length).toBeLessThanOrEqual(300);
     expect(stages(text).size).toBe(DockerfileParser.parse(text).getFROMs().length);
   });
 

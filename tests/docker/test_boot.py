@@ -209,6 +209,7 @@ class Use(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = str(server.getsockname()[1])
         self.attempts = 0
+        self.packages("silent")
         for mock in (
             patch.dict(os.environ, {"FACECRAFT_PORT": port, "HEALTHCHECK_PATH": "/ready", "SMOKE_TEST": "1"}),
             patch("boot.COMMAND", [sys.executable, "-c", USING]),
@@ -217,11 +218,16 @@ class Use(unittest.TestCase):
             # A picture cannot be looked at without Pillow; the tests with a real builder do that.
             patch("boot.portrait.check_picture", return_value=iter(())),
             patch("boot.network.Watch.attempts", lambda _: self.attempts),
+            patch("boot.PACKAGES", self.folder / "quiet.json"),
             patch("boot.PROOF", self.folder / "proof"),
             patch("boot.MEASUREMENTS", self.folder / "measured"),
         ):
             mock.start()
             self.addCleanup(mock.stop)
+
+    def packages(self, network: str) -> None:
+        """What was found of the packages before."""
+        (self.folder / "quiet.json").write_text(json.dumps({"network": network}))
 
     def use(self, **environment: str) -> boot.Outcome:
         settings = boot.Settings.read({**ARGS, "SMOKE_TIMEOUT": "60", **environment})
@@ -266,6 +272,12 @@ class Use(unittest.TestCase):
         self.attempts = 2
         outcome = self.use(PROOF_NETWORK="allowed")
         self.assertEqual((outcome.wrong, len(outcome.warnings)), ([], 1))
+        self.assertEqual(outcome.record["network"], "asked")
+
+    def test_records_that_the_packages_ask_though_the_application_did_not_yet(self) -> None:
+        self.packages("asked")
+        outcome = self.use(PROOF_NETWORK="allowed")
+        self.assertEqual((outcome.wrong, outcome.warnings), ([], []))
         self.assertEqual(outcome.record["network"], "asked")
 
     def test_tells_of_an_application_that_never_gets_ready_what_it_asked(self) -> None:
