@@ -3,8 +3,8 @@ import * as runtimeConfig from "@pulumi/pulumi/runtime/config.js";
 import type { InferOutput } from "valibot";
 import { urlFault } from "../artifacts/pins.ts";
 import { pinnedImagePattern, repositoryPattern } from "../registry/references.ts";
-import { type ConfigOf, parseConfigOf, type StackConfig } from "./configReader.ts";
-import { forEachModel, models as knownModels, type ModelName } from "./models.ts";
+import { ConfigError, type ConfigOf, parseConfigOf, type StackConfig } from "./configReader.ts";
+import { forEachModel, models as knownModels, type ModelName, modelNames } from "./models.ts";
 import {
   boolean,
   checked,
@@ -14,7 +14,10 @@ import {
   matching,
   object,
   oneOf,
+  oneOfThose,
   optional,
+  pickFrom,
+  publicEnvironment,
   type Right,
   secret,
   setOf,
@@ -87,6 +90,23 @@ const platforms = (names: readonly Variant[]) => {
   );
 };
 
+const unusedModels = setOf(
+  (right) => pickFrom(modelNames, right),
+  `a list of models that the application need not open, each once: ${modelNames.join(", ")}`,
+);
+
+/** When the proof also runs on a GPU: where the builder has one, or else nothing is released, or never. */
+const gpuProof = (names: readonly Variant[]) => {
+  const isForGpus = names.some((name) => variants[name].device === "cuda");
+  return oneOfThose(
+    ["auto", "required", "off"],
+    (choice) => isForGpus || choice !== "required",
+    isForGpus
+      ? "auto, required or off"
+      : `auto or off, because the ${names.join(" or ")} image computes on no GPU: it has nothing that could be proven on one`,
+  );
+};
+
 /** The keys of the namespace `facecraft`: what each must be, and what stands for it where it is not given. */
 export const configKeys = {
   variant: oneOf(variantNames),
@@ -108,8 +128,15 @@ export const configKeys = {
   platforms: withDefault(platforms(variantNames), []),
   /** Path of a file of lines for pip's `-c`. */
   constraints: optional(file("an existing file of lines for pip's -c, as `make constraints` writes it")),
-  /** Whether the proof boots the application. */
+  /** Whether the proof boots the application, and lets it answer a portrait. */
   smokeTest: withDefault(boolean(), true),
+  /** Models in the image that the application does not open by the time it has answered the portrait. */
+  unusedModels: withDefault(unusedModels, []),
+  /** Whether an attempt to reach the network during the proof stops the release. */
+  network: withDefault(oneOf(["refused", "allowed"]), "refused"),
+  gpuProof: withDefault(gpuProof(variantNames), "auto"),
+  /** For the application in the proof only; the image does not have it, but its record shows it. */
+  proofEnvironment: withDefault(publicEnvironment(), {}),
 };
 
 /** What a stack asks for, checked and typed. Absent means: as the Dockerfile, or the tool, has it. */
@@ -120,13 +147,25 @@ export type ModelOverride = InferOutput<ReturnType<typeof model>>;
 /** The keys as a variant has them; what is no variant is told by its own key. */
 function keysOf({ variant = "" }: Readonly<Record<string, string>>): typeof configKeys {
   const own = variantNames.filter((name) => name === variant.trim());
-  return own.length > 0 ? { ...configKeys, platforms: withDefault(platforms(own), []) } : configKeys;
+  return own.length > 0
+    ? { ...configKeys, platforms: withDefault(platforms(own), []), gpuProof: withDefault(gpuProof(own), "auto") }
+    : configKeys;
+}
+
+function parseStack(stack: StackConfig): Config {
+  const config = parseConfigOf("facecraft", keysOf(stack.values), stack);
+  if (Object.keys(config.proofEnvironment).length > 0 && stack.isSecret("proofEnvironment")) {
+    throw new ConfigError([
+      "facecraft:proofEnvironment is kept as a secret; it must be plain text, because the record in the image shows it " +
+        "to everyone who can pull it. Set it without --secret, and leave out what nobody may know.",
+    ]);
+  }
+  return config;
 }
 
 /** The config of the stack that runs. @throws ConfigError, see {@link parseConfig} */
 export function readConfig(): Config {
-  const stack = stackConfig("facecraft");
-  return parseConfigOf("facecraft", keysOf(stack.values), stack);
+  return parseStack(stackConfig("facecraft"));
 }
 
 /** Whether the stack that runs keeps a key encrypted. */
@@ -141,7 +180,7 @@ export function isSecret(key: string): boolean {
  * @throws ConfigError that lists every problem: the key, the value and what would be right
  */
 export function parseConfig(values: Readonly<Record<string, string>>, isSecret = (_key: string) => false): Config {
-  return parseConfigOf("facecraft", keysOf(values), { values, isSecret });
+  return parseStack({ values, isSecret });
 }
 
 /** What the stack that runs has in a namespace. */

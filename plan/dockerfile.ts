@@ -14,6 +14,8 @@ export interface DockerfileFacts {
   /** Defaults of its ARGs: model URLs, pins, base images. */
   args: ReadonlyMap<string, string>;
   healthcheck: Healthcheck;
+  /** Names of the environment variables that the image has from it. */
+  variables: ReadonlySet<string>;
 }
 
 export function readDockerfile(path: string): DockerfileFacts {
@@ -25,7 +27,28 @@ export function readDockerfile(path: string): DockerfileFacts {
     requirements: (args.get("REQUIREMENTS") ?? "").split(" ").filter(Boolean),
     args,
     healthcheck: parseHealthcheck(text, path),
+    variables: variablesOf(text),
   };
+}
+
+/** Names of the variables that the last stage has by ENV: its own, and those of the stages that it is made from. */
+export function variablesOf(text: string): Set<string> {
+  const dockerfile = DockerfileParser.parse(text);
+  const lineOf = (instruction: Instruction) => instruction.getRange().start.line;
+  const stages = dockerfile.getFROMs();
+  const stageOf = (env: Instruction) => stages.findLast((stage) => lineOf(stage) < lineOf(env));
+  const variables = new Set<string>();
+  let stage = stages.at(-1);
+  while (stage !== undefined) {
+    const current = stage;
+    for (const env of dockerfile.getENVs().filter((env) => stageOf(env) === current)) {
+      env.getProperties().forEach((property) => {
+        variables.add(property.getName());
+      });
+    }
+    stage = stages.slice(0, stages.indexOf(current)).find((earlier) => earlier.getBuildStage() === current.getImage());
+  }
+  return variables;
 }
 
 /**

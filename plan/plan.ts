@@ -10,6 +10,7 @@ import { downloadSecrets, type Split, splitCredential } from "./credentials.ts";
 import type { DockerfileFacts } from "./dockerfile.ts";
 import { forEachModel, models as knownModels, type ModelName, modelNames } from "./models.ts";
 import { label, ownLabels } from "./naming.ts";
+import { gpuLabel, notProven, type PlannedProof, planProof, proofArgs } from "./proof.ts";
 import { shown } from "./shown.ts";
 import type { Source } from "./source.ts";
 import { type BaseName, type Variant, variants } from "./variants.ts";
@@ -28,6 +29,7 @@ export interface ReleasePlan {
   /** Files of the application that are not its commit's, which is why the revision says dirty. */
   uncommitted: string[];
   models: Record<ModelName, PlannedModel>;
+  proof: PlannedProof;
   buildArgs: Record<string, string>;
   /** Credentials for the build, by the names of the build secrets; they decide no content, so nothing else knows them. */
   buildSecrets: Record<string, string>;
@@ -61,7 +63,7 @@ export interface PlannedModel {
   caBundle?: string;
 }
 
-function labelsOf(config: Config, source: Source, base: string): Record<string, string> {
+function labelsOf(config: Config, source: Source, base: string, { gpu }: PlannedProof): Record<string, string> {
   const labels = {
     ...ownLabels,
     version: config.version,
@@ -70,21 +72,26 @@ function labelsOf(config: Config, source: Source, base: string): Record<string, 
     "base.name": nameOf(base),
     "base.digest": splitReference(base).digest ?? "",
   };
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [label(name), value]));
+  return {
+    ...Object.fromEntries(Object.entries(labels).map(([name, value]) => [label(name), value])),
+    ...(variants[config.variant].device === "cuda" && { [gpuLabel]: gpu ?? notProven }),
+  };
 }
 
 /**
  * Puts together what the stack asks for and what the Dockerfile pins.
  *
  * @param isSecret whether the stack keeps a config key encrypted
- * @throws ConfigError for a pin that is missing, short or empty in the Dockerfile, for a base there without a digest, and for a credential that cannot be kept
- *   out of the state.
+ * @param gpu the GPU and the driver that the builder has for the proof
+ * @throws ConfigError for a pin that is missing, short or empty in the Dockerfile, for a base there without a digest, for a credential that cannot be kept
+ *   out of the state, and for a variable of the proof that is not its own.
  */
 export function planRelease(
   config: Config,
   dockerfile: DockerfileFacts,
   source: Source,
   isSecret = (_key: string) => false,
+  gpu?: string,
 ): ReleasePlan {
   const variant = variants[config.variant];
   const torchIndex = splitCredential("torchIndexUrl", config.torchIndexUrl ?? variant.torch.index);
@@ -93,6 +100,7 @@ export function planRelease(
   const models = planModels(config, dockerfile);
   const downloads = forEachModel((name) => builderDownload(name, models[name], config.models[name]?.token));
   const bases = planBases(config, dockerfile);
+  const proof = planProof(config, dockerfile, gpu);
   const { builder, registryAuth, cacheRepository, caBundle } = config;
   return {
     variant: config.variant,
@@ -111,12 +119,13 @@ export function planRelease(
     appContext: app.url,
     uncommitted: source.uncommitted,
     models,
+    proof,
     buildArgs: {
       ...bases,
       TORCH_INDEX_URL: torchIndex.url,
       ...(pipIndex && { PIP_INDEX_URL: pipIndex.url }),
       ...(config.constraints && { CONSTRAINTS: readFileSync(config.constraints, "utf8") }),
-      ...(config.smokeTest ? {} : { SMOKE_TEST: "0" }),
+      ...proofArgs(proof),
       // The date of the image. Those of its files are settled in the Dockerfile: rewriting them on export would read and
       // compress every layer again for each commit.
       SOURCE_DATE_EPOCH: String(source.committedAt),
@@ -138,7 +147,7 @@ export function planRelease(
       ...(torchIndex.authorization && { torch_index_url: config.torchIndexUrl as string }),
       ...(pipIndex?.authorization && { pip_index_url: config.pipIndexUrl as string }),
     },
-    labels: labelsOf(config, source, bases[variant.runtimeBase] ?? ""),
+    labels: labelsOf(config, source, bases[variant.runtimeBase] ?? "", proof),
   };
 }
 

@@ -4,6 +4,7 @@ import { type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { hasSecret } from "../artifacts/redact.ts";
+import { looksSecret } from "../artifacts/secrets.ts";
 import { isRecord } from "./isRecord.ts";
 
 /** The end of the sentence, or how it follows from the value at fault. */
@@ -27,8 +28,18 @@ export const checked = (holds: (text: string) => boolean, right: Right) =>
     v.check((given) => holds(given), right),
   );
 
+export const pickFrom = <const Choices extends readonly string[]>(choices: Choices, right: Right) =>
+  v.picklist(choices, right);
+
 export const oneOf = <const Choices extends readonly string[]>(choices: Choices) =>
-  v.picklist(choices, choices.join(", ").replace(/, ([^,]+)$/, " or $1"));
+  pickFrom(choices, choices.join(", ").replace(/, ([^,]+)$/, " or $1"));
+
+/** One of these, as far as the choice holds in the place where it is made. */
+export const oneOfThose = <const Choices extends readonly string[]>(
+  choices: Choices,
+  holds: (choice: Choices[number]) => boolean,
+  right: Right,
+) => v.pipe(pickFrom(choices, right), v.check(holds, right));
 
 export const boolean = () => v.boolean("true or false");
 
@@ -44,10 +55,11 @@ export const object = <const Entries extends v.ObjectEntries>(entries: Entries) 
     v.object(entries),
   );
 
+// The library leaves these out of every object.
+const reserved = ["__proto__", "prototype", "constructor"];
+
 /** An object whose keys are free. */
 export const recordOf = <const Value extends v.GenericSchema>(name: RegExp, value: Value, right: Right) => {
-  // The library leaves these out of every object.
-  const reserved = ["__proto__", "prototype", "constructor"];
   const isName = (key: string) => name.test(key) && !reserved.includes(key);
   return v.pipe(
     v.custom<Record<string, unknown>>((given) => isRecord(given) && Object.keys(given).every(isName), right),
@@ -73,13 +85,48 @@ export const setOf = <const Item extends v.GenericSchema>(item: (right: Right) =
     v.check((given) => new Set(given).size === given.length, right),
   );
 
-/** Environment variables. Their values are texts (numbers and true or false as YAML reads them become such), never shown. */
-export const environment = () =>
-  recordOf(
-    /^[A-Za-z_]\w*$/,
-    hidden(v.pipe(v.union([v.string(), v.number(), v.boolean()], "text"), v.transform(String))),
-    "an object of environment variables and their values",
+const variableName = /^[A-Za-z_]\w*$/;
+
+/** The value of an environment variable: a text (numbers and true or false as YAML reads them become such), never shown. */
+const variableValue = () => hidden(v.pipe(v.union([v.string(), v.number(), v.boolean()], "text"), v.transform(String)));
+
+const variables = "an object of environment variables and their values";
+
+/** Environment variables. */
+export const environment = () => recordOf(variableName, variableValue(), variables);
+
+/** Environment variables that are written down where everyone can read them: one line each, and none a secret. */
+export const publicEnvironment = () =>
+  v.pipe(
+    v.custom<Record<string, unknown>>(isRecord, variables),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const given = dataset.typed ? dataset.value : {};
+      for (const [name, value] of Object.entries(given)) {
+        const message = publicFault(name, String(value));
+        if (message !== undefined) {
+          addIssue({
+            message,
+            input: value,
+            path: [{ type: "object", origin: "value", input: given, key: name, value }],
+          });
+        }
+      }
+    }),
+    v.record(v.string(), variableValue()),
   );
+
+/** What a variable that everyone can read must be, where it is something else. */
+function publicFault(name: string, value: string): string | undefined {
+  if (!variableName.test(name) || reserved.includes(name)) {
+    return "under a name of letters, digits and _ that does not begin with a digit";
+  }
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(value)) {
+    return "one line of text without control characters";
+  }
+  return looksSecret(name, value) || hasSecret(value)
+    ? "no secret, as its name or its form says that it is one: everyone who can pull the image can read it there"
+    : undefined;
+}
 
 /** May be left out, and is absent then. */
 export const optional = v.exactOptional;

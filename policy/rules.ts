@@ -1,10 +1,10 @@
 import { hasSecret } from "../artifacts/redact.ts";
+import { looksSecret } from "../artifacts/secrets.ts";
 import { type ModelName, modelNames, models } from "../plan/models.ts";
 import { label, ownLabels, tagStem } from "../plan/naming.ts";
 import { variantNames, variants } from "../plan/variants.ts";
 import { digestPattern, fullName, isLoopback, locate, splitReference } from "../registry/references.ts";
 import { type ImageView, isRelease, secret, unknown, type Value, type VerifiedModel } from "./image.ts";
-import { looksSecret } from "./secrets.ts";
 
 /** What the rules need to know beside the image. */
 export interface Context {

@@ -23,6 +23,10 @@ describe("the config of a stack", () => {
       ...minimal,
       push: true,
       smokeTest: true,
+      unusedModels: [],
+      network: "refused",
+      gpuProof: "auto",
+      proofEnvironment: {},
       baseImages: {},
       models: {},
       platforms: ["linux/amd64"],
@@ -104,11 +108,74 @@ describe("the config of a stack", () => {
       "facecraft:registryAuth is [secret] (a number); it must be an object {address, username, password}.",
     ],
     [{ registryAuth: "null" }, /^facecraft:registryAuth is null; it must be an object/],
+    [
+      { unusedModels: '["gfpgan"]' },
+      'facecraft:unusedModels is ["gfpgan"]; it must be a list of models that the application need not open, each once: ' +
+        "shapePredictor, codeformer, u2net.",
+    ],
+    [{ unusedModels: '["u2net","u2net"]' }, /^facecraft:unusedModels is \["u2net","u2net"\]; it must be .*each once/],
+    [{ unusedModels: "codeformer" }, /^facecraft:unusedModels is "codeformer"; it must be a list/],
+    [{ unusedModels: "[null]" }, /^facecraft:unusedModels is \[null\]; it must be a list/],
+    [{ network: "off" }, 'facecraft:network is "off"; it must be refused or allowed.'],
+    [{ network: "" }, 'facecraft:network is ""; it must be refused or allowed.'],
+    [{ variant: "gpu", gpuProof: "yes" }, 'facecraft:gpuProof is "yes"; it must be auto, required or off.'],
+    [
+      { gpuProof: "required" },
+      'facecraft:gpuProof is "required"; it must be auto or off, because the cpu image computes on no GPU: it has nothing ' +
+        "that could be proven on one.",
+    ],
+    [{ gpuProof: "yes" }, /^facecraft:gpuProof is "yes"; it must be auto or off, because the cpu image/],
+    [{ variant: "tpu", gpuProof: "required" }, /^facecraft:variant is "tpu"/],
+    [
+      { proofEnvironment: '{"MODEL-CHECKSUM":"1"}' },
+      "facecraft:proofEnvironment.MODEL-CHECKSUM is [secret] (text); it must be under a name of letters, digits and _ " +
+        "that does not begin with a digit.",
+    ],
+    [{ proofEnvironment: '{"A B":"1"}' }, /^facecraft:proofEnvironment\."A B" is .*; it must be under a name/],
+    [{ proofEnvironment: '{"1ST":"1"}' }, /^facecraft:proofEnvironment\.1ST is .*does not begin with a digit/],
+    [{ proofEnvironment: '{"__proto__":"1"}' }, /^facecraft:proofEnvironment\.__proto__ is .*under a name/],
+    [
+      { proofEnvironment: '{"A":["x"]}' },
+      /^facecraft:proofEnvironment\.A is \[secret\] \(a list\); it must be text\.$/,
+    ],
+    [{ proofEnvironment: '{"A":"x\\nB=y"}' }, /^facecraft:proofEnvironment\.A is .*; it must be one line of text/],
+    [{ proofEnvironment: '{"A":"x\\u2028B=y"}' }, /^facecraft:proofEnvironment\.A is .*; it must be one line of text/],
+    [{ proofEnvironment: "[]" }, /^facecraft:proofEnvironment is .*; it must be an object of environment variables/],
+    [
+      { proofEnvironment: '{"HF_TOKEN":"hunter2"}' },
+      "facecraft:proofEnvironment.HF_TOKEN is [secret] (text); it must be no secret, as its name or its form says that it is " +
+        "one: everyone who can pull the image can read it there.",
+    ],
+    [
+      { proofEnvironment: '{"MIRROR":"https://u:hunter2@mirror/x"}' },
+      /proofEnvironment\.MIRROR is .*; it must be no secret/,
+    ],
     [{ " push": "true" }, /^facecraft:" push" is not a config key; known are variant, version/],
   ])("is refused for %j", (change, sentence) => {
     const found = problems(change as Record<string, string>);
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(sentence);
+    expect(found[0]).not.toContain("hunter2");
+  });
+
+  test("has for the proof what everyone may read, and refuses what the stack keeps encrypted", () => {
+    const values = {
+      ...minimal,
+      unusedModels: '["u2net","codeformer"]',
+      proofEnvironment: '{"A":1,"B":"x y","C":true}',
+    };
+    expect(parseConfig(values)).toMatchObject({
+      unusedModels: ["u2net", "codeformer"],
+      proofEnvironment: { A: "1", B: "x y", C: "true" },
+    });
+    expect(() => parseConfig(values, (key) => key === "proofEnvironment")).toThrow(
+      "facecraft:proofEnvironment is kept as a secret; it must be plain text, because the record in the image shows it to " +
+        "everyone who can pull it. Set it without --secret, and leave out what nobody may know.",
+    );
+  });
+
+  test("proves a gpu image on a GPU where it must", () => {
+    expect(parseConfig({ ...minimal, variant: "gpu", gpuProof: "required" })).toMatchObject({ gpuProof: "required" });
   });
 
   test.each([

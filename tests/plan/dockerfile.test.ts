@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseHealthcheck, readDockerfile } from "../../plan/dockerfile.ts";
+import { parseHealthcheck, readDockerfile, variablesOf } from "../../plan/dockerfile.ts";
 import { variantNames, variants } from "../../plan/variants.ts";
 
 describe.each(variantNames)("the Dockerfile of %s", (name) => {
@@ -72,4 +72,12 @@ describe("the health check of a Dockerfile", () => {
       'Dockerfile.x has no complete health check; it needs EXPOSE, ENV HEALTHCHECK_PATH, and HEALTHCHECK --interval, --timeout, --start-period, --retries CMD ["healthcheck"].',
     );
   });
+});
+
+test("the variables of the image are those of its last stage and of what that is made from, and no other stage's", () => {
+  const text =
+    "FROM x AS a\nENV A=1\nFROM a AS b\nENV B=1 C=2\nFROM a AS c\nENV D=1\nFROM b\nRUN true\nENV E=1 \\\n F=2\n";
+  expect([...variablesOf(text)].sort()).toEqual(["A", "B", "C", "E", "F"]);
+  expect(variablesOf("FROM a AS a\nENV A=1\n")).toEqual(new Set(["A"]));
+  expect(variablesOf("")).toEqual(new Set());
 });

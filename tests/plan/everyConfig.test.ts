@@ -5,6 +5,7 @@ import { settingKeys as composeKeys } from "../../deploy/compose/settings.ts";
 import { settingKeys as kubernetesKeys } from "../../deploy/kubernetes/settings.ts";
 import { configKeys } from "../../plan/config.ts";
 import { ConfigError, declarationOf, parseConfigOf } from "../../plan/configReader.ts";
+import { modelNames } from "../../plan/models.ts";
 import { encoded, mistaken, rightConfig, type Samples } from "./arbitraryConfig.ts";
 
 const commit = "1".repeat(40);
@@ -22,6 +23,8 @@ const samples: Samples = {
   caBundle: fc.constant("package.json"),
   constraints: fc.constant("app/requirements.txt"),
   platforms: fc.constantFrom([], ["linux/amd64"]),
+  unusedModels: fc.subarray(modelNames),
+  proofEnvironment: fc.dictionary(fc.stringMatching(/^[A-Z_]{1,9}$/), fc.constantFrom("", "1", "a b=c", "https://x/y")),
   python: image,
   cudaRuntime: image,
   imageRef: fc.constant(`docker.io/djok/facecraft:1.0.0-cpu-0a@sha256:${"a".repeat(64)}`),

@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Config, parseConfig } from "../../plan/config.ts";
 import { readDockerfile } from "../../plan/dockerfile.ts";
 import { planRelease } from "../../plan/plan.ts";
+import { proofRemarks } from "../../plan/proof.ts";
 import { variantNames, variants } from "../../plan/variants.ts";
 
 const source = { context: "app", revision: "1".repeat(40), committedAt: 0, uncommitted: [] };
@@ -88,5 +90,76 @@ describe("the plan of a release", () => {
     expect(planRelease(config, dockerfile, source, (key) => key === "torchIndexUrl").secretValues).toEqual([
       "TORCH_INDEX_URL",
     ]);
+  });
+
+  test("passes nothing of the proof to the build that is as the Dockerfile has it", () => {
+    const { buildArgs, proof, labels } = plan({});
+    expect(Object.keys(buildArgs).filter((name) => /PROOF|UNUSED|SMOKE/.test(name))).toEqual([]);
+    expect(proof).toMatchObject({
+      boots: true,
+      unusedModels: [],
+      network: "refused",
+      environment: {},
+      gpuProof: "off",
+    });
+    expect(proof.request).toEqual(JSON.parse(readFileSync("docker/scripts/portrait.json", "utf8")));
+    expect(labels).not.toHaveProperty("facecraft.proof.gpu");
+    expect(proofRemarks(proof)).toEqual([]);
+  });
+
+  test("passes what the stack asks of the proof, in an order that is always the same", () => {
+    const { buildArgs, proof } = plan({
+      smokeTest: false,
+      unusedModels: ["u2net", "codeformer"],
+      network: "allowed",
+      proofEnvironment: { B: "x=y z", A: "1" },
+    });
+    expect(buildArgs).toMatchObject({
+      SMOKE_TEST: "0",
+      UNUSED_MODELS: "/app/models/codeformer/codeformer.pth /home/appuser/.u2net/u2net_human_seg.onnx",
+      PROOF_NETWORK: "allowed",
+      PROOF_ENVIRONMENT: "A=1\nB=x=y z",
+    });
+    expect(proof.unusedModels).toEqual(["codeformer", "u2net"]);
+  });
+
+  test("says of a gpu image on what it is proven, in a label that a preview knows", () => {
+    const gpu = "NVIDIA A10, driver 535.104.05";
+    const dockerfile = readDockerfile(variants.gpu.dockerfile);
+    const config = parseConfig({ variant: "gpu", source: "app" });
+    expect(planRelease(config, dockerfile, source, undefined, gpu)).toMatchObject({
+      labels: { "facecraft.proof.gpu": gpu },
+      proof: { gpuProof: "auto", gpu },
+    });
+    expect(planRelease(config, dockerfile, source).labels).toMatchObject({ "facecraft.proof.gpu": "not proven" });
+  });
+
+  test("tells what a proof would not show", () => {
+    const said = (variant: "cpu" | "gpu", change: Partial<Config>) =>
+      proofRemarks(plan({ variant, ...change }).proof).map(({ severity, message }) => `${severity}: ${message}`);
+    expect(said("cpu", { smokeTest: false, network: "allowed" })).toEqual([
+      "warn: facecraft:smokeTest is false: the application is not started in the proof, so nobody knows whether it answers " +
+        "a portrait, which models it opens, and whom it asks.",
+    ]);
+    expect(said("cpu", { network: "allowed", unusedModels: ["codeformer"] })).toEqual([
+      "warn: facecraft:network is allowed: an application that tries to reach the network in the proof is released.",
+      "info: facecraft:unusedModels: CodeFormer is in the image though the application does not open it.",
+    ]);
+    expect(said("gpu", {})).toEqual([
+      "info: facecraft:gpuProof is auto, and the builder lists no GPU: the image is not proven on one.",
+    ]);
+    expect(said("gpu", { gpuProof: "off" })).toEqual([]);
+  });
+
+  test.each([
+    ["FACECRAFT_PORT", "docker/Dockerfile.cpu sets it for the image (ENV)"],
+    ["FACECRAFT_DEVICE", "docker/Dockerfile.cpu sets it for the image (ENV)"],
+    ["PATH", "docker/Dockerfile.cpu sets it for the image (ENV)"],
+    ["LD_PRELOAD", "it decides which code runs"],
+    ["PYTHONSTARTUP", "it decides which code runs"],
+  ])("refuses a variable that would make the proof one of another image: %s", (name, reason) => {
+    expect(() => plan({ proofEnvironment: { MODEL_CHECKSUM_DISABLED: "1", [name]: "x" } })).toThrow(
+      `facecraft:proofEnvironment.${name} must be left out: ${reason}, and the proof is of the image as it is.`,
+    );
   });
 });
