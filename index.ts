@@ -24,7 +24,7 @@ const checksums = forEachModel((name) => new ModelChecksum(name, plan.models[nam
 const image = new FacecraftImage("facecraft", { ...plan, checksums, scriptsContext });
 
 // The hand-over to deploy stacks.
-export const { imageRef, digest, tags, labels, torchIndexUrl } = image;
+export const { imageRef, digest, tags, labels, torchIndexUrl, proof } = image;
 export const { variant, version, revision, healthcheck } = plan;
 export const models = forEachModel((name) => {
   const { file, url, sha256, sizeBytes } = checksums[name];

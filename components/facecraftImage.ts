@@ -6,6 +6,8 @@ import * as random from "@pulumi/random";
 import { type ModelName, modelNames } from "../plan/models.ts";
 import { tagStem } from "../plan/naming.ts";
 import type { ReleasePlan } from "../plan/plan.ts";
+import { expectedProof, proofRemarks } from "../plan/proof.ts";
+import type { ProofOutput } from "../plan/proven.ts";
 import type { Credentials } from "../registry/login.ts";
 import type { Expectation } from "../registry/published.ts";
 import { explainFailure } from "./imageFailure.ts";
@@ -38,6 +40,8 @@ export class FacecraftImage extends pulumi.ComponentResource {
   readonly labels: Record<string, string>;
   /** Where torch came from; secret where the stack's config keeps it so. */
   readonly torchIndexUrl: pulumi.Output<string>;
+  /** What the published image says of its own proof; without any key when nothing was pushed. */
+  readonly proof: pulumi.Output<Partial<ProofOutput>>;
 
   constructor(name: string, args: FacecraftImageArgs, options?: pulumi.ComponentResourceOptions) {
     super("facecraft:index:FacecraftImage", name, {}, options);
@@ -46,6 +50,9 @@ export class FacecraftImage extends pulumi.ComponentResource {
     if (args.uncommitted.length > 0) {
       const all = args.uncommitted.join(", ");
       pulumi.log.warn(`The application differs from its commit, so its revision is ${args.revision}: ${all}`, this);
+    }
+    for (const { severity, message } of proofRemarks(args.proof)) {
+      pulumi.log[severity](message, this);
     }
 
     const { repository, builder } = args;
@@ -83,10 +90,9 @@ export class FacecraftImage extends pulumi.ComponentResource {
       { ...proven, ...explained, retainOnDelete: true },
     );
 
-    if (args.push) {
-      checkPublished(name, args, moving, immutable, release, this);
-    }
-
+    this.proof = args.push
+      ? checkPublished(name, args, moving, immutable, release, this)
+      : pulumi.output<Partial<ProofOutput>>({});
     this.digest = args.push ? release.digest : pulumi.output("");
     this.imageRef = args.push
       ? pulumi.interpolate`${args.repository}:${immutable}@${release.digest}`
@@ -99,12 +105,17 @@ export class FacecraftImage extends pulumi.ComponentResource {
       digest: this.digest,
       tags: this.tags,
       labels: this.labels,
+      // For the report on a preview, which sees resources only.
+      planned: args.proof,
+      proof: this.proof,
     });
   }
 }
 
 /**
  * Compares what the registry has with what was asked for, as soon as it is pushed, and watches over its tags.
+ *
+ * @returns what the image says of its own proof
  */
 function checkPublished(
   name: string,
@@ -113,7 +124,7 @@ function checkPublished(
   immutable: pulumi.Input<string>,
   release: docker.Image,
   parent: pulumi.Resource,
-): void {
+): pulumi.Output<Partial<ProofOutput>> {
   const expectation: pulumi.Input<Expectation> = pulumi.output({
     repository: args.repository,
     tags: [moving, immutable],
@@ -123,6 +134,7 @@ function checkPublished(
     healthcheck: args.healthcheck,
     user: "1000:1000",
     platforms: [...args.platforms],
+    proof: expectedProof(args.proof),
   });
   const { username, password } = credentialsOf(args) ?? {};
   const settled = new PublishedTags(
@@ -136,7 +148,7 @@ function checkPublished(
     },
     { parent, dependsOn: release },
   );
-  new command.local.Command(
+  const { stdout } = new command.local.Command(
     `${name}-published`,
     {
       // With the system's CAs, which are those that the builder has pushed with.
@@ -148,6 +160,8 @@ function checkPublished(
     },
     { parent, dependsOn: [release, settled] },
   );
+  // With a password among its inputs, the command's outputs are secret. Everyone who can pull the image can read this one.
+  return pulumi.unsecret(stdout).apply((text) => (text ? JSON.parse(text) : {}));
 }
 
 function credentialsOf({ registryAuth }: FacecraftImageArgs): Credentials | undefined {

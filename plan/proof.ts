@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { ExpectedProof } from "../registry/published.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./configReader.ts";
 import type { DockerfileFacts } from "./dockerfile.ts";
@@ -83,6 +84,19 @@ export function proofArgs({ boots, unusedModels, network, environment }: Planned
     ...(network !== "refused" && { PROOF_NETWORK: network }),
     ...(lines.length > 0 && { PROOF_ENVIRONMENT: lines.join("\n") }),
   };
+}
+
+/** What the record in the image must say afterwards. */
+export function expectedProof({
+  boots,
+  unusedModels,
+  network,
+  environment,
+  gpuProof,
+  gpu,
+}: PlannedProof): ExpectedProof {
+  const onGpu = gpuProof === "required" || gpu !== undefined;
+  return { boots, unusedModels: unusedModels.map((name) => models[name].file), network, environment, onGpu };
 }
 
 /** What a person should know of a proof that shows less than it could; `warn` where the config could be another. */

@@ -2,7 +2,7 @@ import { type Healthcheck, healthcheckProbe, nanoseconds } from "./healthcheck.t
 import { type ImageConfig, readConfig } from "./imageConfig.ts";
 import type { Credentials } from "./login.ts";
 import { everyPlatform } from "./platforms.ts";
-import { type ProofRecord, readRecord } from "./record.ts";
+import { type ProofRecord, type Proven, readProven } from "./record.ts";
 import { Repository } from "./repository.ts";
 
 /** What a published image must be. */
@@ -19,10 +19,36 @@ export interface Expectation {
   user: string;
   /** `os/architecture` of each image that was asked for. */
   platforms: string[];
+  proof: ExpectedProof;
 }
 
-/** Compares the image in the registry with what was asked for; returns the differences, one sentence each. */
-export async function comparePublished(expected: Expectation, credentials?: Credentials): Promise<string[]> {
+/** What the proof of an image must have shown. */
+export interface ExpectedProof {
+  /** Whether the application was to be started. */
+  boots: boolean;
+  /** Paths of the models that it must not have opened; all others it must. */
+  unusedModels: string[];
+  network: "refused" | "allowed";
+  environment: Record<string, string>;
+  /** Whether it must have been proven on a GPU. */
+  onGpu: boolean;
+}
+
+/** The image of one platform, as the registry has it. */
+export interface PublishedImage extends Proven {
+  digest: string;
+  config: ImageConfig;
+}
+
+/**
+ * Compares the image in the registry with what was asked for: what it is, and what its proof wrote down.
+ *
+ * @returns the differences, one sentence each, and the images, one for each platform
+ */
+export async function comparePublished(
+  expected: Expectation,
+  credentials?: Credentials,
+): Promise<{ differences: string[]; images: PublishedImage[] }> {
   const repository = new Repository(expected.repository, credentials);
   const differences: string[] = [];
   for (const tag of expected.tags) {
@@ -31,31 +57,34 @@ export async function comparePublished(expected: Expectation, credentials?: Cred
       differences.push(`${expected.repository}:${tag} is ${digest}, but ${expected.digest} was pushed.`);
     }
   }
-  const configs = await Promise.all(
-    (await everyPlatform(repository, expected.digest)).map((image) => readConfig(repository, image)),
+  const images = await readImages(repository, expected);
+  differences.push(
+    ...comparePlatforms(
+      expected,
+      images.map(({ config }) => platformOf(config)),
+    ),
   );
-  differences.push(...comparePlatforms(expected, configs.map(platformOf)));
-  for (const config of configs) {
-    differences.push(...compareConfig(expected, config));
+  for (const { config, record } of images) {
+    differences.push(
+      ...compareConfig(expected, config),
+      ...compareModels(expected, record),
+      ...compareArchitecture(platformOf(config), record),
+      ...compareProof(expected, record),
+    );
   }
-  return differences;
+  return { differences, images };
 }
 
-/**
- * Compares what the proof of each platform's image wrote down, by looking at the image's own files, with what was asked for.
- */
-export async function compareProven(
-  expected: Pick<Expectation, "repository" | "digest" | "models">,
-  credentials?: Credentials,
-): Promise<string[]> {
-  const repository = new Repository(expected.repository, credentials);
-  const differences: string[] = [];
-  for (const image of await everyPlatform(repository, expected.digest)) {
-    const config = await readConfig(repository, image);
-    const record = await readRecord(expected.repository, image.digest, credentials);
-    differences.push(...compareModels(expected, record), ...compareArchitecture(platformOf(config), record));
-  }
-  return differences;
+/** Reads configuration, record and measurements of each platform's image, each once. */
+async function readImages(repository: Repository, expected: Expectation): Promise<PublishedImage[]> {
+  const found = await everyPlatform(repository, expected.digest);
+  return Promise.all(
+    found.map(async (image) => {
+      const name = `${expected.repository}@${image.digest}`;
+      const [config, proven] = await Promise.all([readConfig(repository, image), readProven(repository, image, name)]);
+      return { digest: image.digest, config, ...proven };
+    }),
+  );
 }
 
 function comparePlatforms({ platforms }: Pick<Expectation, "platforms">, found: readonly string[]): string[] {
@@ -86,6 +115,47 @@ export function compareModels(
       ([file, sha256]) =>
         `${file} in the image was proven to be ${record.models[file] ?? "absent"}, but ${sha256} was asked for.`,
     );
+}
+
+/** Compares what the proof wrote down about the application at work with what was asked of it. */
+export function compareProof(
+  { models, proof }: Pick<Expectation, "models" | "proof">,
+  { boot, portrait, modelsOpened = [], unusedModels = [], network, environment = {}, gpu = null }: ProofRecord,
+): string[] {
+  const works = proof.boots ? "passed" : "off";
+  const [unused, opened] = [proof.unusedModels.toSorted(), modelsOpened.toSorted()];
+  const used = Object.keys(models)
+    .filter((file) => !unused.includes(file))
+    .sort();
+  // Where asking is allowed, either is right.
+  const asking = proof.network === "allowed" && network === "asked" ? "asked" : "silent";
+  const facts: [string, unknown, unknown][] = [
+    ["boot", boot, works],
+    ["portrait", portrait, works],
+    ["network", network, proof.boots ? asking : "off"],
+    ...(proof.boots
+      ? ([
+          ["list of opened models", opened, used],
+          ["list of unused models", unusedModels.toSorted(), unused],
+          ["environment", sorted(environment), sorted(proof.environment)],
+        ] as [string, unknown, unknown][])
+      : []),
+  ];
+  return [
+    ...facts
+      .filter(([, is, wanted]) => JSON.stringify(is) !== JSON.stringify(wanted))
+      .map(
+        ([what, is, wanted]) =>
+          `The ${what} in the image's record of its proof is ${JSON.stringify(is) ?? "not there"}, but ${JSON.stringify(wanted)} was asked for.`,
+      ),
+    ...(proof.onGpu && gpu === null
+      ? ["The image's record of its proof names no GPU, but it was to be proven on one."]
+      : []),
+  ];
+}
+
+function sorted(values: Record<string, string>): [string, string][] {
+  return Object.entries(values).sort();
 }
 
 export function compareConfig(

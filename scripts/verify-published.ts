@@ -1,18 +1,20 @@
-// Run by the component after a push: EXPECTED (JSON) says what must be in the registry. When it is, the record that the
-// proof left in the image goes to standard output.
-import { compareProven, comparePublished, type Expectation } from "../registry/published.ts";
-import { readRecord } from "../registry/record.ts";
+// Run by the component after a push: EXPECTED (JSON) says what must be in the registry. When it is, what the image says of its
+// own proof goes to standard output: the stack's output `proof`, of the first platform's image.
+import { proofOutput } from "../plan/proven.ts";
+import { comparePublished, type Expectation } from "../registry/published.ts";
 
 const { EXPECTED = "{}", REGISTRY_USERNAME: username, REGISTRY_PASSWORD: password } = process.env;
 try {
   const expected: Expectation = JSON.parse(EXPECTED);
   const credentials = username && password ? { username, password } : undefined;
-  const differences = await comparePublished(expected, credentials);
-  differences.push(...(await compareProven(expected, credentials)));
+  const { differences, images } = await comparePublished(expected, credentials);
   for (const difference of differences) {
     console.error(difference);
   }
-  console.log(JSON.stringify(await readRecord(expected.repository, expected.digest, credentials)));
+  const [first] = images;
+  if (first) {
+    console.log(JSON.stringify(proofOutput(first)));
+  }
   process.exitCode = differences.length > 0 ? 1 : 0;
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

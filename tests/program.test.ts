@@ -42,9 +42,12 @@ async function runProgram(config: Record<string, unknown>, asked: string[] = [])
       newResource({ type, name, inputs }) {
         asked.push(name);
         registered.push({ type, name, inputs });
+        const said = '{"torch":"2.0.1+cpu","cuda":null,"portrait":"passed"}';
+        // Like the real one: what comes out of a secret is secret.
+        const stdout = JSON.stringify(inputs).includes("REGISTRY_PASSWORD") ? pulumi.secret(said) : said;
         const computed: Record<string, object> = {
           "docker-build:index:Image": { contextHash: "hash-of-context", digest: `sha256:${"d".repeat(64)}` },
-          "command:local:Command": { stdout: '{"packages":{"torch":"2.0.1+cpu"}}' },
+          "command:local:Command": { stdout },
           "random:index/randomId:RandomId": { hex: "0badcafe" },
           "pulumi-nodejs:dynamic/facecraft:ModelChecksum": { sizeBytes: 42, url: "https://mirror/model" },
         };
@@ -79,6 +82,7 @@ async function runProgram(config: Record<string, unknown>, asked: string[] = [])
   requests.mockRestore();
   return {
     outputs,
+    isSecret: (name: string) => pulumi.isSecret(program[name]),
     registered,
     dependencies: Object.fromEntries(waits),
     proof: images.find(({ name }) => name === "facecraft-proof")?.inputs ?? {},
@@ -197,6 +201,30 @@ describe("the program", () => {
       },
     });
     expect(Object.keys(outputs.models as object)).toEqual(["shapePredictor", "codeformer", "u2net"]);
+    expect(outputs.proof).toEqual({ torch: "2.0.1+cpu", cuda: null, portrait: "passed" });
+  });
+
+  test("compares what is published with what the stack asks of its proof", async () => {
+    const asked = {
+      network: "allowed",
+      unusedModels: ["codeformer"],
+      proofEnvironment: { MODEL_CHECKSUM_DISABLED: "1" },
+    };
+    const { commands } = await runProgram({ ...cpu, ...asked });
+    const { EXPECTED = "{}" } = (commands[0]?.inputs.environment ?? {}) as { EXPECTED?: string };
+    expect(JSON.parse(EXPECTED).proof).toEqual({
+      boots: true,
+      unusedModels: ["/app/models/codeformer/codeformer.pth"],
+      network: "allowed",
+      environment: { MODEL_CHECKSUM_DISABLED: "1" },
+      onGpu: false,
+    });
+  });
+
+  test("hands its proof over in the open, though the command that reads it was given a password", async () => {
+    const registryAuth = { address: "docker.io", username: "djok", password: "hunter2" };
+    const { isSecret } = await runProgram({ ...cpu, registryAuth });
+    expect(await isSecret("proof")).toBe(false);
   });
 
   test("watches over both tags of what it pushed, with the credentials as a secret", async () => {
@@ -219,6 +247,7 @@ describe("the program", () => {
     expect(release.exports).toEqual([{ cacheonly: {} }]);
     expect(commands).toEqual([]);
     expect(outputs).toMatchObject({ imageRef: "", digest: "" });
+    expect(outputs.proof).toEqual({});
   });
 
   test("lets the builder download from the first mirror that it can reach", async () => {
@@ -261,6 +290,9 @@ describe("the suffix of the immutable tag", () => {
     ["package index", { pipIndexUrl: "https://mirror/simple" }],
     ["pin of a model", { models: { u2net: { sha256: "f".repeat(64) } } }],
     ["boot in the proof", { smokeTest: "false" }],
+    ["models that nobody need open", { unusedModels: ["codeformer"] }],
+    ["watch over the network", { network: "allowed" }],
+    ["environment of the proof", { proofEnvironment: { A: "1" } }],
     ["constraints", { constraints: "app/requirements.txt" }],
     ["commit of a git source", { source: `https://github.com/djok/facecraft.git#${"1".repeat(40)}` }],
     ["variant", { variant: "gpu", baseImages: {} }],

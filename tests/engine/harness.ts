@@ -9,6 +9,7 @@ import { paths, root } from "../../local/paths.ts";
 import { knownPorts, type Ports } from "../../local/ports.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { fillIn, localBuilder } from "../../local/stackConfig.ts";
+import type { ProofOutput } from "../../plan/proven.ts";
 import { type Result, run } from "../run.ts";
 
 /**
@@ -221,6 +222,7 @@ export interface Outputs {
   labels: Record<string, string>;
   healthcheck: Record<string, unknown>;
   models: Record<string, { file: string; url: string; sha256: string; sizeBytes: number }>;
+  proof: Partial<ProofOutput>;
 }
 
 const bases = await baseImages();
