@@ -24,6 +24,23 @@ const healthcheck: v.GenericSchema<unknown, Healthcheck> = object({
 
 const modelFile = object({ file: aString, url: aString, sha256: aString, sizeBytes: aCount });
 
+/** What an image stack need not say: earlier versions do not, and nothing was pushed without. */
+const maybe = <const Schema extends v.GenericSchema>(schema: Schema) => v.nullish(schema);
+
+const proof = object({
+  torch: maybe(aString),
+  cuda: maybe(aString),
+  onnxruntime: maybe(aString),
+  boot: maybe(oneOf(["passed", "off"])),
+  portrait: maybe(oneOf(["passed", "off"])),
+  /** Keys of `models`. */
+  modelsOpened: maybe(v.array(aString, "a list")),
+  network: maybe(oneOf(["silent", "asked", "off"])),
+  gpu: maybe(object({ name: aString, capability: aString, driver: aString, provider: aString })),
+  readySeconds: maybe(aCount),
+  peakMemoryBytes: maybe(aCount),
+});
+
 /** The outputs that an image stack hands over: what each must be. */
 const handedOver = v.object({
   /** `repository:tag@sha256:...`, the image to run. */
@@ -38,6 +55,8 @@ const handedOver = v.object({
   labels: recordOf(/./, aString, "an object"),
   healthcheck,
   models: recordOf(/./, modelFile, "an object"),
+  /** What was proven of it. Stacks of earlier versions do not say, and are deployed all the same. */
+  proof: v.optional(proof, {}),
 });
 
 /** What an image stack hands over: its outputs, checked. */
@@ -60,7 +79,7 @@ export class ReleaseError extends ActionableError {
  */
 export function parseRelease(outputs: Readonly<Record<string, unknown>>, stack: string): Release {
   const given = isRecord(outputs.release) ? outputs.release : outputs;
-  const keys = Object.keys(handedOver.entries);
+  const keys = Object.keys(handedOver.entries).filter((key) => key !== "proof");
   const absent = keys.filter((key) => given[key] === undefined);
   if (absent.length > 0) {
     const update = "it was last updated by another version of the image program. Run `pulumi up` there";
@@ -93,7 +112,7 @@ export function parseRelease(outputs: Readonly<Record<string, unknown>>, stack: 
 
 /**
  * Another release of the same repository, to go back to. Its version is read from its tag; what only its own stack outputs
- * would tell (models, labels) is left empty.
+ * would tell (models, labels, proof) is left empty.
  */
 export function asImage(release: Release, imageRef: string): Release {
   const { repository } = splitReference(release.imageRef);
@@ -114,6 +133,7 @@ export function asImage(release: Release, imageRef: string): Release {
     tags: [nameOf(imageRef)],
     labels: {},
     models: {},
+    proof: {},
   };
 }
 

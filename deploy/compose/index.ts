@@ -3,7 +3,7 @@ import { ComposeService } from "./composeService.ts";
 import { readSettings } from "./settings.ts";
 
 const settings = readSettings();
-const { outputs } = FacecraftRelease.fromStack(settings.from, settings.imageRef);
+const { outputs } = FacecraftRelease.fromStack(settings.from, settings.imageRef, settings.require);
 const service = new ComposeService("facecraft", { release: outputs, settings });
 
 /** What this stack has proven; `facecraft-deploy:from` of another stack may name this one, to promote it. */

@@ -3,12 +3,15 @@ import { stackConfig } from "../../plan/config.ts";
 import { type ConfigOf, parseConfigOf, type StackConfig } from "../../plan/configReader.ts";
 import { boolean, checked, environment, integer, matching, optional, withDefault } from "../../plan/schema.ts";
 import { pinnedImagePattern } from "../../registry/references.ts";
+import { requirementList } from "../requirements.ts";
 import { stackName } from "../stackName.ts";
 
 /** The keys of the namespace `facecraft-deploy`: how a release is run on a Docker host. */
 export const settingKeys = {
   /** Stack whose release is deployed. */
   from: stackName,
+  /** What of its release must have been proven. */
+  require: withDefault(requirementList, []),
   /** Absent: the release that the stack hands over. */
   imageRef: optional(matching(pinnedImagePattern, "empty, or repository:tag@sha256:<64 hex digits>")),
   project: withDefault(matching(/^[a-z0-9][a-z0-9_-]*$/, "lower-case letters, digits, - and _"), "facecraft"),

@@ -3,8 +3,8 @@ import { seconds } from "../../registry/healthcheck.ts";
 import type { Release } from "../release.ts";
 import type { Settings } from "./settings.ts";
 
-/** All settings but the one that finds the release. */
-export type ClusterSettings = Omit<Settings, "from">;
+/** All settings but those that find the release. */
+export type ClusterSettings = Omit<Settings, "from" | "require">;
 
 export interface Manifests {
   deployment: k8s.apps.v1.Deployment;

@@ -1,6 +1,7 @@
 import { stackConfig } from "../../plan/config.ts";
 import { type ConfigOf, parseConfigOf, type StackConfig } from "../../plan/configReader.ts";
 import { integer, matching, optional, withDefault } from "../../plan/schema.ts";
+import { requirementList } from "../requirements.ts";
 import { stackName } from "../stackName.ts";
 
 const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
@@ -15,6 +16,8 @@ const amount = () =>
 export const settingKeys = {
   /** Stack whose release is deployed. */
   from: stackName,
+  /** What of its release must have been proven. */
+  require: withDefault(requirementList, []),
   namespace: withDefault(matching(labelName, "a name of up to 63 lower-case letters, digits and -"), "facecraft"),
   replicas: withDefault(integer(1, 1000, "a number of pods from 1 to 1000"), 2),
   cpus: withDefault(integer(1, 1024, "a number of CPUs from 1 to 1024"), 2),

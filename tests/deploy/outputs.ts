@@ -14,6 +14,10 @@ export function outputs(change: Partial<Release> = {}): Release {
     labels: { "org.opencontainers.image.title": "facecraft" },
     healthcheck: { path: "/ready", port: 8000, interval: "30s", timeout: "10s", startPeriod: "180s", retries: 3 },
     models: { u2net: { file: "/x.onnx", url: "https://example.org/x.onnx", sha256: "b".repeat(64), sizeBytes: 7 } },
+    proof: {
+      ...{ torch: "2.0.1+cpu", cuda: null, onnxruntime: "1.32.0", boot: "passed", portrait: "passed" },
+      ...{ modelsOpened: ["u2net"], network: "silent", gpu: null, readySeconds: 1.8, peakMemoryBytes: 412_345_678 },
+    },
     ...change,
   };
 }

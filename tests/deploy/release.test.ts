@@ -82,6 +82,22 @@ describe("the outputs of an image stack", () => {
     expect(told.replace(`The stack ${stack} cannot be deployed: `, "")).toMatch(sentence);
   });
 
+  test("of an earlier version, which say nothing of their proof, are taken over", () => {
+    const { proof: _, ...older } = outputs();
+    expect(parseRelease(older, stack)).toEqual({ ...older, proof: {} });
+    expect(parseRelease({ ...older, proof: {} }, stack)).toEqual({ ...older, proof: {} });
+  });
+
+  test.each([
+    [{ proof: null }, /proof is null, but it must be an object {torch, cuda/],
+    [{ proof: { portrait: "maybe" } }, 'proof.portrait is "maybe", but it must be passed or off.'],
+    [{ proof: { modelsOpened: "u2net" } }, 'proof.modelsOpened is "u2net", but it must be a list.'],
+    [{ proof: { gpu: { name: "A10" } } }, /proof\.gpu\.capability is not there, but it must be a string/],
+    [{ proof: { readySeconds: -1 } }, "proof.readySeconds is -1, but it must be a number above 0."],
+  ])("whose proof is of another shape are refused: %j", (change, sentence) => {
+    expect(fault({ ...outputs(), ...change }).split("\n")[0]).toMatch(sentence);
+  });
+
   test("of any shape are told in sentences", () => {
     const keys = fc.constantFrom(...Object.keys(outputs()));
     fc.assert(

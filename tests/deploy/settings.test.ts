@@ -18,6 +18,7 @@ describe("the settings of a Docker host", () => {
     const values = { from, port: "8080", trial: "false", dockerHost: "", environment: '{"FACECRAFT_WORKERS":2}' };
     expect(compose.parseSettings({ values, isSecret: () => false })).toEqual({
       from,
+      require: [],
       project: "facecraft",
       address: "127.0.0.1",
       port: 8080,
@@ -59,7 +60,14 @@ describe("the settings of a Docker host", () => {
     [{ environment: '{"KEY":["hunter2"]}' }, /environment\.KEY is \[secret\] \(a list\); it must be text/],
     [{ environment: '{"constructor":"x"}' }, /facecraft-deploy:environment is/],
     [{ environment: "hunter2" }, /environment is \[secret\] \(text\)/],
-    [{ replicas: "2" }, /facecraft-deploy:replicas is not a config key; known are from, imageRef/],
+    [{ replicas: "2" }, /facecraft-deploy:replicas is not a config key; known are from, require, imageRef/],
+    [
+      { require: '["portrait","gpus"]' },
+      'facecraft-deploy:require is ["portrait","gpus"]; it must be a list of what must have been proven, each once: boot, ' +
+        "portrait, models, network, gpu.",
+    ],
+    [{ require: '["gpu","gpu"]' }, /require is \["gpu","gpu"\]; it must be .*each once/],
+    [{ require: "portrait" }, /require is "portrait"; it must be a list/],
   ])("are refused for %j", (change, sentence) => {
     const found = problems(compose.parseSettings, change);
     expect(found).toHaveLength(1);
@@ -75,6 +83,7 @@ describe("the settings of a Docker host", () => {
     { dockerHost: "tcp://10.0.0.1:2376" },
     { memory: "512M" },
     { environment: "{}" },
+    { require: '["gpu","portrait","models","network","boot"]' },
   ])("take %j", (change) => {
     expect(problems(compose.parseSettings, change)).toEqual([]);
   });
@@ -84,6 +93,7 @@ describe("the settings of a cluster", () => {
   test("are typed, with defaults", () => {
     expect(kubernetes.parseSettings({ values: { from, pullSecret: "" }, isSecret: () => false })).toEqual({
       from,
+      require: [],
       namespace: "facecraft",
       replicas: 2,
       cpus: 2,
@@ -108,7 +118,8 @@ describe("the settings of a cluster", () => {
     [{ scratch: "two" }, /scratch is "two"/],
     [{ gpus: "0" }, /gpus is 0/],
     [{ pullSecret: "My Secret" }, /pullSecret is "My Secret"; it must be the name/],
-    [{ port: "80" }, /facecraft-kubernetes:port is not a config key; known are from, namespace/],
+    [{ port: "80" }, /facecraft-kubernetes:port is not a config key; known are from, require, namespace/],
+    [{ require: '["speed"]' }, /facecraft-kubernetes:require is \["speed"\]; it must be a list/],
   ])("are refused for %j", (change, sentence) => {
     const found = problems(kubernetes.parseSettings, change);
     expect(found).toHaveLength(1);

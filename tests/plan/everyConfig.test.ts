@@ -3,6 +3,7 @@ import type * as v from "valibot";
 import { describe, expect, test } from "vitest";
 import { settingKeys as composeKeys } from "../../deploy/compose/settings.ts";
 import { settingKeys as kubernetesKeys } from "../../deploy/kubernetes/settings.ts";
+import { requirementNames } from "../../deploy/requirements.ts";
 import { configKeys } from "../../plan/config.ts";
 import { ConfigError, declarationOf, parseConfigOf } from "../../plan/configReader.ts";
 import { modelNames } from "../../plan/models.ts";
@@ -24,6 +25,7 @@ const samples: Samples = {
   constraints: fc.constant("app/requirements.txt"),
   platforms: fc.constantFrom([], ["linux/amd64"]),
   unusedModels: fc.subarray(modelNames),
+  require: fc.subarray(requirementNames),
   proofEnvironment: fc.dictionary(fc.stringMatching(/^[A-Z_]{1,9}$/), fc.constantFrom("", "1", "a b=c", "https://x/y")),
   python: image,
   cudaRuntime: image,
