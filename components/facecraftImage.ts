@@ -7,7 +7,7 @@ import { type ModelName, modelNames } from "../plan/models.ts";
 import { tagStem } from "../plan/naming.ts";
 import type { ReleasePlan } from "../plan/plan.ts";
 import { expectedProof, proofRemarks } from "../plan/proof.ts";
-import type { ProofOutput } from "../plan/proven.ts";
+import { type ProofOutput, readSaid } from "../plan/proven.ts";
 import type { Credentials } from "../registry/login.ts";
 import type { Expectation } from "../registry/published.ts";
 import { explainFailure } from "./imageFailure.ts";
@@ -44,7 +44,8 @@ export class FacecraftImage extends pulumi.ComponentResource {
   readonly proof: pulumi.Output<Partial<ProofOutput>>;
 
   constructor(name: string, args: FacecraftImageArgs, options?: pulumi.ComponentResourceOptions) {
-    super("facecraft:index:FacecraftImage", name, {}, options);
+    // What is asked of the proof stands in the plan as it is, for people and for the report on a preview.
+    super("facecraft:index:FacecraftImage", name, { proof: args.proof }, options);
     const parent = { parent: this };
     const build = buildInputs(args);
     if (args.uncommitted.length > 0) {
@@ -105,8 +106,6 @@ export class FacecraftImage extends pulumi.ComponentResource {
       digest: this.digest,
       tags: this.tags,
       labels: this.labels,
-      // For the report on a preview, which sees resources only.
-      planned: args.proof,
       proof: this.proof,
     });
   }
@@ -161,7 +160,7 @@ function checkPublished(
     { parent, dependsOn: [release, settled] },
   );
   // With a password among its inputs, the command's outputs are secret. Everyone who can pull the image can read this one.
-  return pulumi.unsecret(stdout).apply((text) => (text ? JSON.parse(text) : {}));
+  return pulumi.unsecret(stdout).apply((text) => readSaid(text).proof ?? {});
 }
 
 function credentialsOf({ registryAuth }: FacecraftImageArgs): Credentials | undefined {

@@ -16,3 +16,8 @@ export function tagStem({ version, variant }: { version: string; variant: string
   // "+" (semver's build metadata) is not allowed in a tag.
   return `${version.replace("+", "_")}-${variant}`;
 }
+
+/** The label of a gpu image that says on what it was proven: a GPU and its driver, or {@link notProven}. */
+export const gpuLabel = "facecraft.proof.gpu";
+
+export const notProven = "not proven";

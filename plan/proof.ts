@@ -36,12 +36,6 @@ export interface PortraitRequest {
 /** The request as the proof itself reads it. */
 const requestFile = "docker/scripts/portrait.json";
 
-/** The label of a gpu image that says on what it was proven. */
-export const gpuLabel = "facecraft.proof.gpu";
-
-/** What the label says of an image that was proven on no GPU. */
-export const notProven = "not proven";
-
 // What the loader and Python run before, or in place of, what is in the image.
 const decidesCode = /^(LD_|PYTHON)/;
 

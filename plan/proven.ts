@@ -1,4 +1,5 @@
 import type { Proven, ProvenGpu } from "../registry/record.ts";
+import { isRecord } from "./isRecord.ts";
 import { type ModelName, modelNames, models } from "./models.ts";
 
 /** What a stack hands over of the proof of its release. Null is what the image does not say. */
@@ -42,4 +43,38 @@ export function proofOutput({ record, measured }: Proven): ProofOutput {
     readySeconds,
     peakMemoryBytes,
   };
+}
+
+/** How an application behaved in its proof: what one release can be compared by with another. */
+export type Measures = Pick<ProofOutput, "readySeconds" | "peakMemoryBytes">;
+
+/** What the command that compares the published image says on its standard output. */
+export interface Said {
+  /** Of the release that was compared. */
+  digest: string;
+  proof: ProofOutput;
+  /** Of the release before it, where there was one that said so. */
+  before?: Measures;
+}
+
+/** Reads that output again; whatever else it is, such as that of an earlier version, says nothing. */
+export function readSaid(text: unknown): Partial<Said> {
+  try {
+    const said: unknown = JSON.parse(String(text));
+    return isRecord(said) && isRecord(said.proof) ? (said as Partial<Said>) : {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * What is said of a published image.
+ *
+ * @param previous what was said of the release that the stack had until now; of the same release, when it is compared again
+ */
+export function say(digest: string, proven: Proven, previous: Partial<Said>): Said {
+  const { readySeconds, peakMemoryBytes } = previous.proof ?? {};
+  const last = readySeconds && peakMemoryBytes ? { readySeconds, peakMemoryBytes } : undefined;
+  const before = previous.digest === digest ? previous.before : last;
+  return { digest, proof: proofOutput(proven), ...(before && { before }) };
 }

@@ -8,26 +8,44 @@ import {
   type ResourceValidationPolicy,
   type StackValidationPolicy,
 } from "@pulumi/policy";
+import { readSaid } from "../plan/proven.ts";
 import { type ImageView, type Inputs, isRelease, unknown, type VerifiedModel, value, viewImage } from "./image.ts";
-import { allowedRegistries, applies, type Rule, rules } from "./rules.ts";
+import { applies, type Context, type Limits, limits, type Rule, rules } from "./rules.ts";
 
 // What the engine has asked about so far, by URN, in whatever order its resources arrive.
 const verified = new Map<string, VerifiedModel>();
 const images = new Map<string, ImageView>();
 
+// What the environment decides, and what a pack's config decides in its place.
+const fromEnvironment = limits();
+
+interface Config {
+  allowed?: string[];
+  maxReadySeconds?: number;
+}
+
+const configs: Record<string, NonNullable<ResourceValidationPolicy["configSchema"]>> = {
+  "allowed-registries": { properties: { allowed: { type: "array", items: { type: "string" } } } },
+  "ready-in-time": { properties: { maxReadySeconds: { type: "number", exclusiveMinimum: 0 } } },
+};
+
+function limitsBy({ allowed, maxReadySeconds }: Config): Limits {
+  return {
+    ...fromEnvironment,
+    ...(allowed && { allowedRegistries: allowed }),
+    ...(maxReadySeconds !== undefined && { maxReadySeconds }),
+  };
+}
+
 function policy(rule: Rule): ResourceValidationPolicy & Partial<StackValidationPolicy> {
   const { name, description } = rule;
-  const check = (image: ImageView, allowed = allowedRegistries()) =>
-    applies(rule, image) ? rule.check(image, { verified: [...verified.values()], allowedRegistries: allowed }) : [];
+  const check = (image: ImageView, config: Config, known: Pick<Context, "readySeconds"> = {}) =>
+    applies(rule, image) ? rule.check(image, { ...limitsBy(config), ...known, verified: [...verified.values()] }) : [];
   return {
     name,
     description,
-    enforcementLevel: "mandatory",
-    ...(name === "allowed-registries" && {
-      configSchema: {
-        properties: { allowed: { type: "array", items: { type: "string" } } },
-      },
-    }),
+    enforcementLevel: rule.isAdvisory ? "advisory" : "mandatory",
+    ...(configs[name] && { configSchema: configs[name] }),
     validateResource(args, report) {
       if (isModel(args)) {
         verified.set(args.urn, { name: args.name, sha256: value(plain(args.props).sha256) });
@@ -40,16 +58,17 @@ function policy(rule: Rule): ResourceValidationPolicy & Partial<StackValidationP
       // What a release waits for was asked about before it, so it can be refused before it is made. What waits for nothing
       // is judged when the whole stack is known.
       if (!rule.needsStack || isRelease(image)) {
-        check(image, args.getConfig<{ allowed?: string[] }>().allowed).forEach((message) => {
+        check(image, args.getConfig<Config>()).forEach((message) => {
           report(message);
         });
       }
     },
     ...(rule.needsStack && {
-      validateStack({ resources }, report) {
+      validateStack({ resources, getConfig }, report) {
         for (const resource of resources) {
           const image = images.get(resource.urn);
-          for (const message of image ? check({ ...image, waitsFor: modelsBefore(resource) }) : []) {
+          const judged = image && { ...image, waitsFor: modelsBefore(resource) };
+          for (const message of judged ? check(judged, getConfig<Config>(), measured(resources)) : []) {
             report(message, resource.urn);
           }
         }
@@ -67,6 +86,13 @@ function modelsBefore(resource: PolicyResource): Set<string> {
     });
   }
   return new Set([...seen].filter(isModel).map(({ name }) => name));
+}
+
+/** What the program read from the published image: known in an update, and in a preview that changes nothing about it. */
+function measured(resources: readonly PolicyResource[]): Pick<Context, "readySeconds"> {
+  const command = resources.find(({ type, name }) => type === "command:local:Command" && name.endsWith("-published"));
+  const { readySeconds } = readSaid(plain(command?.props ?? {}).stdout).proof ?? {};
+  return typeof readySeconds === "number" ? { readySeconds } : {};
 }
 
 function isModel({ type }: { type: string }): boolean {

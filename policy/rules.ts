@@ -1,17 +1,26 @@
+import { ActionableError } from "../artifacts/errors.ts";
 import { hasSecret } from "../artifacts/redact.ts";
 import { looksSecret } from "../artifacts/secrets.ts";
 import { type ModelName, modelNames, models } from "../plan/models.ts";
-import { label, ownLabels, tagStem } from "../plan/naming.ts";
+import { gpuLabel, label, notProven, ownLabels, tagStem } from "../plan/naming.ts";
 import { variantNames, variants } from "../plan/variants.ts";
 import { digestPattern, fullName, isLoopback, locate, splitReference } from "../registry/references.ts";
 import { type ImageView, isRelease, secret, unknown, type Value, type VerifiedModel } from "./image.ts";
 
-/** What the rules need to know beside the image. */
-export interface Context {
-  /** The models that the stack verifies. */
-  verified: readonly VerifiedModel[];
+/** What those who apply the rules decide. */
+export interface Limits {
   /** Registries (`ghcr.io`) and parts of them (`docker.io/djok`) that a release may be pushed to. */
   allowedRegistries: readonly string[];
+  /** How long a release may take from its start until it is ready, as its proof measured it; without, as long as it likes. */
+  maxReadySeconds?: number;
+}
+
+/** What the rules need to know beside the image. */
+export interface Context extends Limits {
+  /** The models that the stack verifies. */
+  verified: readonly VerifiedModel[];
+  /** What the proof of the release measured. Absent where that is not known, or not known yet. */
+  readySeconds?: number;
 }
 
 export interface Rule {
@@ -19,10 +28,12 @@ export interface Rule {
   description: string;
   /** Which images it judges: releases, or every image that is built. */
   judges: "releases" | "builds";
+  /** It only warns, unless a pack's config makes more of it. */
+  isAdvisory?: true;
   /** It looks at other resources too, which may be known later than the image: only for a whole stack is it final. */
   needsStack?: true;
   /** What of an image it looks at; a value among them that is secret, or not known yet, leaves it undecided. */
-  looksAt(image: ImageView): readonly (Value | undefined)[];
+  looksAt(image: ImageView, context: Context): readonly (Value | undefined)[];
   /** Says what is wrong with an image, one sentence each that tells what to do. Values not known yet are let through. */
   check(image: ImageView, context: Context): string[];
 }
@@ -34,6 +45,18 @@ export const defaultRegistries = ["docker.io/djok"];
 export function allowedRegistries(env: NodeJS.ProcessEnv = process.env): string[] {
   const named = (env.FACECRAFT_ALLOWED_REGISTRIES ?? "").split(/[\s,]+/).filter((name) => name !== "");
   return named.length > 0 ? named : defaultRegistries;
+}
+
+/** What the environment decides. @throws ActionableError for what is no number of seconds */
+export function limits(env: NodeJS.ProcessEnv = process.env): Limits {
+  const given = env.FACECRAFT_MAX_READY_SECONDS ?? "";
+  const maxReadySeconds = Number(given);
+  if (given !== "" && !(maxReadySeconds > 0 && Number.isFinite(maxReadySeconds))) {
+    throw new ActionableError(
+      `FACECRAFT_MAX_READY_SECONDS is ${JSON.stringify(given)}; it must be a number of seconds above 0.`,
+    );
+  }
+  return { allowedRegistries: allowedRegistries(env), ...(given !== "" && { maxReadySeconds }) };
 }
 
 const freeLabels: Record<string, RegExp> = {
@@ -218,19 +241,53 @@ export const rules: readonly Rule[] = [
       return refused.map((ref) => `${ref} is not in an allowed registry; those are ${allowedRegistries.join(", ")}.`);
     },
   },
+  {
+    name: "proven-on-gpu",
+    description: "A release for GPUs was proven on one, and its label says on which.",
+    judges: "releases",
+    isAdvisory: true,
+    looksAt: ({ labels, variant }) => (isForGpus(variant) ? [labels[gpuLabel]] : []),
+    check: ({ labels, variant }) =>
+      isForGpus(variant) && differs(labels[gpuLabel], (is) => is !== "" && is !== notProven)
+        ? [
+            `The label ${gpuLabel} is ${shown(labels[gpuLabel])}: nobody has seen this image compute on a GPU. Build it with a ` +
+              "facecraft:builder that has one, and facecraft:gpuProof auto or required.",
+          ]
+        : [],
+  },
+  {
+    name: "ready-in-time",
+    description: "A release is ready within maxReadySeconds, where the policy's config has them.",
+    judges: "releases",
+    needsStack: true,
+    looksAt: (_, { maxReadySeconds, readySeconds }) =>
+      maxReadySeconds !== undefined && readySeconds === undefined ? [unknown] : [],
+    check: (_, { maxReadySeconds = Number.POSITIVE_INFINITY, readySeconds = 0 }) =>
+      readySeconds > maxReadySeconds
+        ? [
+            `In its proof the image was ready after ${readySeconds} s, and maxReadySeconds is ${maxReadySeconds}. Find out what ` +
+              "its start waits for, or allow more.",
+          ]
+        : [],
+  },
 ];
 
 export interface Violation {
   rule: string;
   image: string;
   message: string;
+  mandatory: boolean;
 }
 
 /** Applies every rule to an image. */
 export function judge(image: ImageView, context: Context): Violation[] {
   return rules
     .filter((rule) => applies(rule, image))
-    .flatMap((rule) => rule.check(image, context).map((message) => ({ rule: rule.name, image: image.name, message })));
+    .flatMap((rule) =>
+      rule
+        .check(image, context)
+        .map((message) => ({ rule: rule.name, image: image.name, message, mandatory: rule.isAdvisory !== true })),
+    );
 }
 
 export function applies(rule: Rule, image: ImageView): boolean {
@@ -238,8 +295,8 @@ export function applies(rule: Rule, image: ImageView): boolean {
 }
 
 /** Whether a rule cannot see all that it judges, so that "no violation" does not mean that it holds. */
-export function isUndecided(rule: Rule, image: ImageView): boolean {
-  return rule.looksAt(image).some((value) => typeof value === "symbol");
+export function isUndecided(rule: Rule, image: ImageView, context: Context): boolean {
+  return rule.looksAt(image, context).some((value) => typeof value === "symbol");
 }
 
 function known(values: readonly Value[]): string[] {
@@ -270,6 +327,10 @@ function isIndexOf(flavour: string, url: string): boolean {
   const words = url.split(/[^a-z0-9]+/i);
   const isFlavour = (word: string) => word === "cpu" || /^cu\d+$/.test(word) || /^rocm/.test(word);
   return words.includes(flavour) && words.every((word) => word === flavour || !isFlavour(word));
+}
+
+function isForGpus(variant: ImageView["variant"]): boolean {
+  return variant !== undefined && variants[variant].device === "cuda";
 }
 
 function basesOf(variant: ImageView["variant"]): [string, string][] {

@@ -1,7 +1,7 @@
 // node scripts/preview-report.ts STACK EVENT_LOG FOLDER [EXIT_CODE]: writes FOLDER/STACK.md and FOLDER/STACK.json about a
 // preview that ended with EXIT_CODE, says the summary, and ends with 1 when the preview failed or a rule is broken.
 import { readFile } from "node:fs/promises";
-import { allowedRegistries } from "../policy/rules.ts";
+import { limits } from "../policy/rules.ts";
 import { readEvents } from "../reports/preview/events.ts";
 import { lastRelease } from "../reports/preview/lastRelease.ts";
 import { makeReport } from "../reports/preview/report.ts";
@@ -10,7 +10,7 @@ import { writeReport } from "../reports/preview/write.ts";
 const [stack = "", eventLog = "", folder = "", exitCode = "0"] = process.argv.slice(2);
 // An engine that could not even begin has written no log.
 const plan = readEvents(await readFile(eventLog, "utf8").catch(() => ""));
-const report = makeReport(stack, plan, await lastRelease(plan), allowedRegistries(), Number(exitCode));
+const report = makeReport(stack, plan, await lastRelease(plan), limits(), Number(exitCode));
 const { markdown } = await writeReport(folder, report);
 console.log(report.summary);
 const hints = report.problems.flatMap(({ hint }) => hint ?? []);

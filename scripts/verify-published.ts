@@ -1,6 +1,6 @@
 // Run by the component after a push: EXPECTED (JSON) says what must be in the registry. When it is, what the image says of its
-// own proof goes to standard output: the stack's output `proof`, of the first platform's image.
-import { proofOutput } from "../plan/proven.ts";
+// own proof goes to standard output, of the first platform's. What was said of the release before is in PULUMI_COMMAND_STDOUT.
+import { readSaid, say } from "../plan/proven.ts";
 import { comparePublished, type Expectation } from "../registry/published.ts";
 
 const { EXPECTED = "{}", REGISTRY_USERNAME: username, REGISTRY_PASSWORD: password } = process.env;
@@ -13,7 +13,7 @@ try {
   }
   const [first] = images;
   if (first) {
-    console.log(JSON.stringify(proofOutput(first)));
+    console.log(JSON.stringify(say(expected.digest, first, readSaid(process.env.PULUMI_COMMAND_STDOUT))));
   }
   process.exitCode = differences.length > 0 ? 1 : 0;
 } catch (error) {

@@ -32,8 +32,10 @@ git("commit", "-qm", "The application");
 const commit = git("rev-parse", "HEAD");
 afterAll(() => rmSync(source, { recursive: true }));
 
+const proven = '{"digest":"sha256:0","proof":{"torch":"2.0.1+cpu","cuda":null,"portrait":"passed"}}';
+
 /** Runs the program as a preview of a stack with this config, and returns what it registers and what it exports. */
-async function runProgram(config: Record<string, unknown>, asked: string[] = []) {
+async function runProgram(config: Record<string, unknown>, asked: string[] = [], said = proven) {
   const registered: Registered[] = [];
   // The mocks are not told what a resource waits for, but the engine that they play is.
   const requests = vi.spyOn(MockMonitor.prototype, "registerResource");
@@ -42,7 +44,6 @@ async function runProgram(config: Record<string, unknown>, asked: string[] = [])
       newResource({ type, name, inputs }) {
         asked.push(name);
         registered.push({ type, name, inputs });
-        const said = '{"torch":"2.0.1+cpu","cuda":null,"portrait":"passed"}';
         // Like the real one: what comes out of a secret is secret.
         const stdout = JSON.stringify(inputs).includes("REGISTRY_PASSWORD") ? pulumi.secret(said) : said;
         const computed: Record<string, object> = {
@@ -218,6 +219,27 @@ describe("the program", () => {
       network: "allowed",
       environment: { MODEL_CHECKSUM_DISABLED: "1" },
       onGpu: false,
+    });
+  });
+
+  test.each(["", "{}", '{"packages":{},"boot":"passed"}', "no JSON"])(
+    "has nothing to hand over of a proof where an earlier version said %j of it",
+    async (said) => {
+      expect((await runProgram(cpu, [], said)).outputs.proof).toEqual({});
+    },
+  );
+
+  test("has what is asked of the proof in its plan", async () => {
+    const { components } = await runProgram({ ...cpu, unusedModels: ["codeformer"] });
+    expect(components[0]?.inputs.proof).toMatchObject({
+      request: {
+        method: "POST",
+        path: "/api/v1/process/quick",
+        expected: { type: "image/png", width: 648, height: 648 },
+      },
+      unusedModels: ["codeformer"],
+      network: "refused",
+      gpuProof: "off",
     });
   });
 

@@ -97,6 +97,11 @@ const argNames = {
   SOURCE_DATE_EPOCH: "time of the source's commit",
   CONSTRAINTS: "constraints of the packages",
   SMOKE_TEST: "smoke test",
+  UNUSED_MODELS: "models that need not be opened",
+  PROOF_NETWORK: "network in the proof",
+  PROOF_ENVIRONMENT: "environment of the proof",
+  GPU_PROOF: "proof on a GPU",
+  GPU_IDENTITY: "GPU of the proof",
 };
 
 /** Follows from the source revision, and says nothing more. */

@@ -6,6 +6,7 @@ import { Repository } from "../../registry/repository.ts";
 import { askPublished } from "../../registry/tags.ts";
 import { fields, plannedTags } from "./changes.ts";
 import type { Plan } from "./events.ts";
+import { lastProof } from "./proof.ts";
 import type { LastRelease } from "./shape.ts";
 
 /** Finds out about the last release, from the stack's state and from the registry, which is asked without a login of ours. */
@@ -20,10 +21,12 @@ export async function lastRelease(plan: Plan): Promise<LastRelease> {
     const names = Array.isArray(tags) ? tags.flatMap((tag) => splitReference(String(tag)).tag ?? []) : [];
     const answers = await askPublished({ repository, tags: names, digest });
     const { compressedBytes, note } = await described(imageRef);
+    const proof = lastProof(plan);
     return {
       isKnown: true,
       imageRef,
       answers,
+      ...(proof && { proof }),
       ...(compressedBytes !== undefined && { compressedBytes }),
       ...(note !== undefined && { note }),
     };

@@ -4,7 +4,7 @@ import type { Change } from "./changes.ts";
 import type { PackViolation } from "./events.ts";
 import { harmless } from "./harmless.ts";
 import { policySentence } from "./policySentence.ts";
-import type { ModelRow, Report } from "./shape.ts";
+import type { LastProof, ModelRow, ProofRow, Report } from "./shape.ts";
 
 /** How much of a report is shown: GitHub takes 65 536 characters, and what is cut off in the middle is no Markdown. */
 interface Measure {
@@ -56,6 +56,7 @@ function render(report: Report, measure: Measure): string {
       ["model", "pin (sha256)", "size", "from", "since the last release", "upstream"],
       report.models.map(modelCells),
     ),
+    section("Proof", ["", ""], [...report.proof.map(proofCells), ...measuredCells()]),
     ...rules,
   ]);
 
@@ -108,6 +109,30 @@ function render(report: Report, measure: Measure): string {
       ...(imageRef ? [["its size, compressed", `${weighed} (the next release says its own size)`]] : []),
       ...(order.length > 0 ? [["resources", sentence(order.join(", "))]] : []),
     ];
+  }
+
+  function proofCells({ what, is }: ProofRow): string[] {
+    return [sentence(what), value(is)];
+  }
+
+  /** How the last release behaved, and the one before it: of the next one, its own proof will tell. */
+  function measuredCells(): string[][] {
+    // A day at most: seven digits in a row might be a commit.
+    const seconds = (of: LastProof) => Math.min(of.readySeconds, 86_400).toFixed(1);
+    const { proof } = last;
+    const before = proof?.before;
+    return proof
+      ? [
+          [
+            "last release, ready after",
+            `${seconds(proof)} s${before ? ` (the one before: ${seconds(before)} s)` : ""}`,
+          ],
+          [
+            "last release, memory at most",
+            `${formatBytes(proof.peakMemoryBytes)}${before ? ` (the one before: ${formatBytes(before.peakMemoryBytes)})` : ""}`,
+          ],
+        ]
+      : [];
   }
 
   function modelCells({ title, sha256, before, sizeBytes, url, state, upstream }: ModelRow): string[] {

@@ -1,6 +1,6 @@
 import type { Answer } from "../../artifacts/answer.ts";
 import type { ModelName } from "../../plan/models.ts";
-import type { ModelRow, Report } from "./shape.ts";
+import type { LastProof, ModelRow, Report } from "./shape.ts";
 
 /**
  * Reads a report that came from elsewhere: a pull request's own code has written it, so nothing about its shape is taken on
@@ -15,6 +15,7 @@ export function receivedReport(text: string, stack: string): Report | undefined 
   }
   const { last, policy } = { last: fields(report.last), policy: fields(report.policy) };
   const published = fields(last.published);
+  const proof = fields(last.proof);
   return {
     stack,
     result: oneOf(report.result, ["unchanged", "changed", "failed"], "failed"),
@@ -32,6 +33,9 @@ export function receivedReport(text: string, stack: string): Report | undefined 
       ...(last.imageRef !== undefined && { imageRef: string(last.imageRef) }),
       ...(last.compressedBytes !== undefined && { compressedBytes: number(last.compressedBytes) }),
       ...(last.note !== undefined && { note: string(last.note) }),
+      ...(last.proof !== undefined && {
+        proof: { ...measured(proof), ...(proof.before !== undefined && { before: measured(fields(proof.before)) }) },
+      }),
       ...(last.published !== undefined && {
         published: {
           reference: string(published.reference),
@@ -41,6 +45,7 @@ export function receivedReport(text: string, stack: string): Report | undefined 
       }),
     },
     models: list(report.models).map(model),
+    proof: list(report.proof).map(({ what, is }) => ({ what: string(what), is: string(is) })),
     policy: {
       rules: number(policy.rules),
       images: strings(policy.images),
@@ -67,6 +72,10 @@ export function receivedReport(text: string, stack: string): Report | undefined 
 function answer({ asked, standing, said }: Fields): Answer {
   const standings = ["as left", "changed", "not known"] as const;
   return { asked: string(asked), standing: oneOf(standing, standings, "not known"), said: string(said) };
+}
+
+function measured({ readySeconds, peakMemoryBytes }: Fields): LastProof {
+  return { readySeconds: number(readySeconds), peakMemoryBytes: number(peakMemoryBytes) };
 }
 
 function model({ name, title, file, sha256, url, sizeBytes, before, state, upstream }: Fields): ModelRow {

@@ -1,9 +1,10 @@
 import { policyRefusal } from "../../plan/policyRefusal.ts";
-import { defaultRegistries, rules } from "../../policy/rules.ts";
-import { describeChanges, isChange, isProvider, plannedTags } from "./changes.ts";
+import { defaultRegistries, type Limits, rules } from "../../policy/rules.ts";
+import { describeChanges, goneRelease, isChange, isProvider, plannedTags, releaseStep } from "./changes.ts";
 import type { Plan } from "./events.ts";
 import { modelRows } from "./models.ts";
 import { applyPolicy } from "./policy.ts";
+import { proofRows } from "./proof.ts";
 import type { LastRelease, PolicyResult, Report } from "./shape.ts";
 import { summarize } from "./summary.ts";
 
@@ -11,16 +12,19 @@ import { summarize } from "./summary.ts";
  * Makes the report of a preview.
  *
  * @param last what is known of the last release, see lastRelease.ts
+ * @param limits what those who apply the policy decide
  * @param exitCode of the engine; a report is never greener than that
  */
 export function makeReport(
   stack: string,
   plan: Plan,
   last: LastRelease,
-  registries: readonly string[] = defaultRegistries,
+  limits: Limits = { allowedRegistries: defaultRegistries },
   exitCode = 0,
 ): Report {
-  const policy = applyPolicy(plan, registries);
+  // Of another release, its own proof will tell.
+  const stays = releaseStep(plan)?.op === "same" && !goneRelease(plan);
+  const policy = applyPolicy(plan, limits, stays ? last.proof?.readySeconds : undefined);
   const result = resultOf(plan, last, policy, exitCode);
   const facts = {
     stack,
@@ -30,6 +34,7 @@ export function makeReport(
     tags: result === "unchanged" ? [] : plannedTags(plan),
     last,
     models: modelRows(plan),
+    proof: proofRows(plan),
     policy,
     problems: plan.problems.map((problem) => {
       const hint = policyRefusal(problem.message);
@@ -51,6 +56,7 @@ export function unfinishedReport(stack: string): Report {
     tags: [],
     last: { isKnown: false, answers: [] },
     models: [],
+    proof: [],
     policy: {
       rules: rules.length,
       images: [],

@@ -17,6 +17,8 @@ export interface Report {
   tags: string[];
   last: LastRelease;
   models: ModelRow[];
+  /** What the image has to show before it is published. */
+  proof: ProofRow[];
   policy: PolicyResult;
   problems: (Problem & { hint?: string })[];
   /** What is no reason to stop, but may be one to think: files that are not the commit's, for one. */
@@ -34,8 +36,25 @@ export interface LastRelease {
   compressedBytes?: number;
   /** What the registry's moving tag says of itself, where there is no earlier state to compare with. */
   published?: { reference: string; revision?: string; version?: string };
+  /** How it behaved in its proof. */
+  proof?: LastProof;
   /** Why there is no size, or nothing to compare with. */
   note?: string;
+}
+
+export interface LastProof extends Measured {
+  /** The release before it. */
+  before?: Measured;
+}
+
+interface Measured {
+  readySeconds: number;
+  peakMemoryBytes: number;
+}
+
+export interface ProofRow {
+  what: string;
+  is: string;
 }
 
 export interface PolicyResult {

@@ -19,7 +19,7 @@ const keepers = { context: config.require("keeper"), "label.with.dots": "x" };
 const suffix = new random.RandomId("suffix", { byteLength: 4, keepers });
 const asked = await command.local.run({ command: "pwd | sed 's,.*/,,'; echo err >&2", dir: "app" });
 const check = new command.local.Command("check", {
-  create: "printf '%s\\\\n' \\"$EXPECTED\\"; basename \\"$PWD\\"; exit \\"$CODE\\"",
+  create: "printf '%s\\\\n' \\"$EXPECTED\\"; echo before: $PULUMI_COMMAND_STDOUT; basename \\"$PWD\\"; exit \\"$CODE\\"",
   environment: { EXPECTED: config.require("expected"), CODE: config.require("code") },
 });
 export const shapes = suffix.hex.apply((hex) => [hex.length, /^[0-9a-f]+$/.test(hex)]);

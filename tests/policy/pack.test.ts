@@ -6,6 +6,7 @@ import { credentials } from "@grpc/grpc-js";
 import structs from "google-protobuf/google/protobuf/struct_pb.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { models } from "../../plan/models.ts";
+import { unknownSentinels } from "../../reports/preview/marks.ts";
 import { accepted, pin } from "./accepted.ts";
 
 // The engine's part of the conversation with the pack, played here: it asks about each resource as that arrives, and about
@@ -30,13 +31,15 @@ interface Answer {
 }
 
 // The engine starts a pack for each preview and each update.
-beforeEach(async () => {
+async function start(env: NodeJS.ProcessEnv = {}): Promise<void> {
   pack = spawn(process.execPath, [join(import.meta.dirname, "../../policy/index.ts"), "127.0.0.1:1"], {
     stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
   });
   const [port] = await once(pack.stdout as NodeJS.ReadableStream, "data");
   client = new AnalyzerClient(`127.0.0.1:${String(port).trim()}`, credentials.createInsecure());
-});
+}
+beforeEach(() => start());
 afterEach(() => pack.kill());
 
 function resource(type: string, name: string, inputs: object, dependencies: Resource[] = []): Resource {
@@ -150,5 +153,39 @@ describe("the policy pack", () => {
     expect(atEnd).toEqual([
       expect.stringMatching(/^verified-models: .*the stack has no ModelChecksum "shapePredictor"/s),
     ]);
+  });
+
+  describe("that bounds the time until a release is ready", () => {
+    const published = (stdout?: string) =>
+      resource("command:local:Command", "facecraft-published", {
+        create: "node",
+        ...(stdout !== undefined && { stdout }),
+      });
+    const readyAfter = (readySeconds: number) => published(JSON.stringify({ proof: { readySeconds } }));
+    const judged = async (command: Resource, env: NodeJS.ProcessEnv) => {
+      pack.kill();
+      await start(env);
+      const verified = allModels();
+      return deploy(...verified, release(verified), command);
+    };
+    const bound = { FACECRAFT_MAX_READY_SECONDS: "2" };
+
+    test("judges what was read from the published image, when the whole stack is known", async () => {
+      expect(await judged(readyAfter(2.5), bound)).toEqual({
+        arriving: [],
+        atEnd: [expect.stringMatching(/^ready-in-time: .*ready after 2\.5 s, and maxReadySeconds is 2/s)],
+      });
+      expect(await judged(readyAfter(2), bound)).toEqual(nothing);
+      expect(await judged(readyAfter(2.5), {})).toEqual(nothing);
+    });
+
+    test.each([
+      ["what a preview does not know yet", unknownSentinels.UnknownStringValue],
+      ["what an earlier version said", '{"torch":"2.0.1+cpu","boot":"passed"}'],
+      ["nothing", ""],
+      ["no output", undefined],
+    ])("does not judge %s", async (_what, stdout) => {
+      expect(await judged(published(stdout), bound)).toEqual(nothing);
+    });
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { models } from "../../plan/models.ts";
 import { type Inputs, secret, unknown, viewImage } from "../../policy/image.ts";
-import { allowedRegistries, type Context, defaultRegistries, judge, rules } from "../../policy/rules.ts";
+import { allowedRegistries, type Context, defaultRegistries, judge, limits, rules } from "../../policy/rules.ts";
 import { accepted, label, pin } from "./accepted.ts";
 
 const context: Context = {
@@ -15,6 +15,18 @@ function broken(change: Inputs, options: { retainOnDelete?: boolean; context?: C
 }
 const args = (change: Inputs) => ({ buildArgs: { ...accepted.buildArgs, ...change } });
 const labels = (change: Inputs) => ({ labels: { ...accepted.labels, ...change } });
+
+/** The release as one for GPUs, with what its label says that it was proven on. */
+const onGpu = (proven: string | undefined) => ({
+  dockerfile: { location: "docker/Dockerfile.gpu" },
+  buildArgs: {
+    ...accepted.buildArgs,
+    CUDA_RUNTIME_IMAGE: accepted.buildArgs.PYTHON_IMAGE,
+    TORCH_INDEX_URL: "https://download.pytorch.org/whl/cu118",
+  },
+  labels: { ...accepted.labels, ...(proven !== undefined && { "facecraft.proof.gpu": proven }) },
+  tags: ["docker.io/djok/facecraft:gpu", "docker.io/djok/facecraft:1.2.0-gpu-0a1b2c3d"],
+});
 
 test("a release as the program makes it breaks no rule", () => {
   expect(broken({})).toEqual([]);
@@ -80,6 +92,17 @@ describe("each rule, broken once", () => {
       broken(args({ CODEFORMER_SHA256: "d".repeat(64) })),
       /CODEFORMER_SHA256 is "d{64}", but ModelChecksum verified "a{64}"/,
     ],
+    ["proven-on-gpu", broken(onGpu("not proven")), /facecraft\.proof\.gpu is "not proven": nobody has seen this image/],
+    [
+      "proven-on-gpu",
+      broken(onGpu(undefined)),
+      /facecraft\.proof\.gpu is not set: .*facecraft:gpuProof auto or required/,
+    ],
+    [
+      "ready-in-time",
+      broken({}, { context: { ...context, maxReadySeconds: 2, readySeconds: 2.5 } }),
+      /was ready after 2\.5 s, and maxReadySeconds is 2\. Find out/,
+    ],
   ];
   test.each(cases)("%s", (rule, found, sentence) => {
     expect(found).toHaveLength(1);
@@ -107,6 +130,28 @@ test("a release waits for every model; what is only built need not", () => {
     expect.stringMatching(/^It does not wait until shape predictor is verified: .* ModelChecksum "shapePredictor"/),
   ]);
   expect(waiting({ ...accepted, tags: [], exports: [{ cacheonly: {} }] })).toEqual([]);
+});
+
+test("a rule that is advisory only warns", () => {
+  const image = viewImage("release", { ...accepted, ...onGpu("not proven") }, true);
+  expect(judge(image, context)).toMatchObject([{ rule: "proven-on-gpu", mandatory: false }]);
+  expect(broken(onGpu("NVIDIA A10, driver 535.104.05"))).toEqual([]);
+});
+
+test("a release may take its time unless somebody sets a bound, and what is not known breaks none", () => {
+  expect(broken({}, { context: { ...context, readySeconds: 1e6 } })).toEqual([]);
+  expect(broken({}, { context: { ...context, maxReadySeconds: 2, readySeconds: 2 } })).toEqual([]);
+  expect(broken({}, { context: { ...context, maxReadySeconds: 2 } })).toEqual([]);
+});
+
+test("the environment can set the bound, in seconds", () => {
+  expect(limits({})).toEqual({ allowedRegistries: defaultRegistries });
+  expect(limits({ FACECRAFT_MAX_READY_SECONDS: "2.5" })).toMatchObject({ maxReadySeconds: 2.5 });
+  for (const given of ["soon", "0", "-1", "Infinity", "5s"]) {
+    expect(() => limits({ FACECRAFT_MAX_READY_SECONDS: given })).toThrow(
+      `FACECRAFT_MAX_READY_SECONDS is "${given}"; it must be a number of seconds above 0.`,
+    );
+  }
 });
 
 test("a secret is never repeated", () => {

@@ -8,6 +8,7 @@ import type { Answer } from "../../artifacts/answer.ts";
 import { readEvents } from "../../reports/preview/events.ts";
 import { toMarkdown } from "../../reports/preview/markdown.ts";
 import { specialSecretSig, specialSigKey, unknownSentinels } from "../../reports/preview/marks.ts";
+import { lastProof } from "../../reports/preview/proof.ts";
 import { receivedReport } from "../../reports/preview/received.ts";
 import { makeReport, unfinishedReport } from "../../reports/preview/report.ts";
 import type { LastRelease, Report } from "../../reports/preview/shape.ts";
@@ -123,7 +124,7 @@ describe("a preview's report", () => {
     expect(lines.slice(4)).toEqual([
       `No change: \`${imageRef}\` stays.`,
       "",
-      "All 11 rules hold. Looked at: `facecraft-proof`, `facecraft-release`; applied by the engine (policy pack facecraft) and to the preview.",
+      "All 13 rules hold. Looked at: `facecraft-proof`, `facecraft-release`; applied by the engine (policy pack facecraft) and to the preview.",
     ]);
   });
 
@@ -235,13 +236,169 @@ describe("a preview's report", () => {
   });
 });
 
+describe("what a report says of the proof", () => {
+  const request = JSON.parse(readFileSync("docker/scripts/portrait.json", "utf8"));
+  const asked = { request, boots: true, unusedModels: ["codeformer"], network: "refused", environment: {} };
+  const component = (proof: object) =>
+    step("same", "facecraft:index:FacecraftImage", "facecraft", undefined, { proof: { gpuProof: "off", ...proof } });
+  const gpuLabels = { labels: { ...inputs.labels, "facecraft.proof.gpu": "not proven" } };
+  const onGpu = { dockerfile: { location: "docker/Dockerfile.gpu" }, ...gpuLabels };
+  const rowsOf = (proof: object, image: Inputs = {}) => {
+    const release = step("create", "docker-build:index:Image", "facecraft-release", undefined, { ...inputs, ...image });
+    return report(component({ ...asked, ...proof }), ...models(), release, done()).proof.map(({ what, is }) => [
+      what,
+      is,
+    ]);
+  };
+  const portrait = "POST /api/v1/process/quick with astronaut.png must answer 200, image/png, 648x648";
+
+  test("is what the image has to show", () => {
+    expect(rowsOf({})).toEqual([
+      ["portrait", portrait],
+      ["models that must be opened", "shape predictor, u2net human seg"],
+      ["models that must not", "CodeFormer"],
+      ["network", "refused"],
+    ]);
+    expect(rowsOf({ unusedModels: [], network: "allowed", environment: { A: "1", B: "x y" } })).toEqual([
+      ["portrait", portrait],
+      ["models that must be opened", "shape predictor, CodeFormer, u2net human seg"],
+      ["network", "allowed"],
+      ["environment", "A=1, B=x y"],
+    ]);
+    expect(rowsOf({ boots: false })).toEqual([
+      ["portrait", "none: the application is not started"],
+      ["network", "not watched"],
+    ]);
+    expect(report(...models(), ...same, done()).proof).toEqual([]);
+  });
+
+  test.each([
+    [{ gpuProof: "auto" }, "auto: not proven on one, the builder lists none"],
+    [{ gpuProof: "auto", gpu: "NVIDIA A10, driver 535.104.05" }, "auto: NVIDIA A10, driver 535.104.05"],
+    [{ gpuProof: "required", gpu: "NVIDIA A10, driver 535.104.05" }, "required: NVIDIA A10, driver 535.104.05"],
+    [{ gpuProof: "off" }, "off: not proven on one"],
+  ])("is on which GPU: %j", (proof, said) => {
+    expect(rowsOf(proof, onGpu).at(-1)).toEqual(["GPU", said]);
+  });
+
+  test("names the build args of the proof where they change", () => {
+    const args = { UNUSED_MODELS: "/x", PROOF_NETWORK: "allowed", PROOF_ENVIRONMENT: "A=1" };
+    expect(changed({ buildArgs: { ...inputs.buildArgs, ...args } }).changes).toEqual([
+      { what: "models that need not be opened", to: "/x" },
+      { what: "network in the proof", to: "allowed" },
+      { what: "environment of the proof", to: "A=1" },
+    ]);
+  });
+
+  /** What the state says of the last release, and of the one before it. */
+  const known = (proof: unknown, stdout: unknown) => {
+    const outputs = { imageRef, proof };
+    const released = { resourcePreEvent: { metadata: { ...stack.resourcePreEvent.metadata, old: { outputs } } } };
+    const compared = step("same", "command:local:Command", "facecraft-published", { stdout }, { stdout });
+    return lastProof(readEvents([released, compared].map((event) => JSON.stringify(event)).join("\n")));
+  };
+  const measured = { readySeconds: 1.84, peakMemoryBytes: 412_345_678 };
+  const before = { readySeconds: 1.5, peakMemoryBytes: 400_000_000 };
+
+  test("is how the last release behaved, and the one before it", () => {
+    expect(known(measured, JSON.stringify({ proof: measured, before }))).toEqual({ ...measured, before });
+    const made = makeReport("cpu", readEvents(log([component(asked), ...models(), ...same, done()])), {
+      ...released,
+      proof: { ...measured, before },
+      answers: [{ asked: "x", standing: "changed", said: "is gone" }],
+    });
+    expect(toMarkdown(made)).toContain("| last release, ready after | 1.8 s (the one before: 1.5 s) |");
+    expect(toMarkdown(made)).toContain("| last release, memory at most | 412.3 MB (the one before: 400.0 MB) |");
+    expect(toMarkdown({ ...made, last: { ...made.last, proof: measured } })).toContain("| 1.8 s |");
+  });
+
+  test.each<[string, unknown, unknown, unknown]>([
+    ["a stack of an earlier version", undefined, '{"torch":"2.0.1+cpu","packages":{}}', undefined],
+    ["a release without a smoke test", { readySeconds: null, peakMemoryBytes: null }, "{}", undefined],
+    ["a first release", measured, JSON.stringify({ proof: measured }), measured],
+    ["a command whose words are secret", measured, secretMark, measured],
+  ])("is nothing that the state does not say: %s", (_what, proof, stdout, said) => {
+    expect(known(proof, stdout)).toEqual(said);
+  });
+});
+
+describe("the bound on the time until a release is ready", () => {
+  const limits = { allowedRegistries: ["docker.io/djok"], maxReadySeconds: 2 };
+  const last = (readySeconds?: number): LastRelease => ({
+    ...released,
+    ...(readySeconds && { proof: { readySeconds, peakMemoryBytes: 4e8 } }),
+  });
+  const judgedBy = (events: object[], readySeconds?: number) =>
+    makeReport("cpu", readEvents(log([...models(), ...events, done()])), last(readySeconds), limits);
+
+  test("is kept or broken by the release that stays", () => {
+    expect(judgedBy(same, 1.9)).toMatchObject({ result: "unchanged", policy: { undecided: [], violations: [] } });
+    const slow = judgedBy(same, 2.1);
+    expect(slow).toMatchObject({ result: "failed", summary: "This may not be released: it breaks ready-in-time." });
+    expect(slow.policy.violations.map(({ message }) => message)).toEqual([
+      "In its proof the image was ready after 2.1 s, and maxReadySeconds is 2. Find out what its start waits for, or allow more.",
+    ]);
+  });
+
+  test("is not decided by a release that says nothing, or for another one, which its own proof will tell of", () => {
+    const labels = { ...inputs.labels, [label("description")]: "Another" };
+    const next = [same[0] as object, step("update", image, "facecraft-release", inputs, { ...inputs, labels })];
+    for (const { result, policy } of [judgedBy(same), judgedBy(next, 2.1)]) {
+      expect(policy.undecided).toEqual(["ready-in-time"]);
+      expect(result).not.toBe("failed");
+    }
+  });
+});
+
+test("a rule weighs what a pack's config has made of it", () => {
+  const buildArgs = { ...inputs.buildArgs, PYTHON_IMAGE: "python:3.11-slim" };
+  const message =
+    'The base PYTHON_IMAGE is "python:3.11-slim", which has no digest. Pin it: `pulumi config set --path ' +
+    "facecraft:baseImages.python <name>:<tag>@sha256:<digest>`.";
+  const said = (enforcementLevel: string) =>
+    report(
+      ...models(),
+      step("update", image, "facecraft-release", inputs, { ...inputs, buildArgs }),
+      {
+        policyEvent: {
+          ...{ policyName: "pinned-base", resourceUrn: urn(image, "facecraft-release"), enforcementLevel },
+          message: `An image stands on bases that are pinned by digest.\n${message}`,
+        },
+      },
+      done(),
+    );
+  expect(said("mandatory")).toMatchObject({ result: "failed", policy: { violations: [{ message, mandatory: true }] } });
+  expect(said("advisory")).toMatchObject({
+    result: "changed",
+    policy: { violations: [{ message, mandatory: false }] },
+  });
+});
+
+test("a gpu image that no GPU has proven is warned of, and released", () => {
+  const gpu: Inputs = {
+    ...inputs,
+    dockerfile: { location: "docker/Dockerfile.gpu" },
+    buildArgs: {
+      ...inputs.buildArgs,
+      CUDA_RUNTIME_IMAGE: base,
+      TORCH_INDEX_URL: "https://download.pytorch.org/whl/cu118",
+    },
+    labels: { ...inputs.labels, "facecraft.proof.gpu": "not proven" },
+    tags: ["docker.io/djok/facecraft:gpu", "docker.io/djok/facecraft:1.2.0-gpu-00000000"],
+  };
+  const made = report(...models(), step("create", image, "facecraft-release", undefined, gpu), done());
+  expect(made.result).toBe("changed");
+  expect(toMarkdown(made)).toContain("- ⚠️ `proven-on-gpu` (`facecraft-release`): The label `facecraft.proof.gpu` is");
+  expect(toMarkdown(made)).toContain("12 of 13 rules hold; 1 broken that only warn");
+});
+
 describe("a report says nothing that was not evaluated:", () => {
   test("a program that fails before any image has not kept any rule", () => {
     const urnOfStack = { urn: "", severity: "error", message: "facecraft:varaint is not a config key" };
     const failed = report({ diagnosticEvent: urnOfStack }, done("failed", {}));
     expect(failed.result).toBe("failed");
     expect(failed.summary).toBe("This cannot be released: the program failed.");
-    expect(toMarkdown(failed)).toContain("No image was looked at: 0 of 11 rules were applied.");
+    expect(toMarkdown(failed)).toContain("No image was looked at: 0 of 13 rules were applied.");
     expect(toMarkdown(failed)).not.toMatch(/rules hold/);
   });
 
@@ -252,14 +409,14 @@ describe("a report says nothing that was not evaluated:", () => {
       done("failed", {}),
     );
     expect(policy.images).toEqual(["facecraft-proof"]);
-    expect(policy.notApplied).toEqual(["immutable-tag", "labels", "kept-releases"]);
+    expect(policy.notApplied).toEqual(["immutable-tag", "labels", "kept-releases", "proven-on-gpu", "ready-in-time"]);
   });
 
   test("a tag that the update chooses leaves the rules about tags undecided", () => {
     const { policy } = changed({ tags: ["docker.io/djok/facecraft:cpu", unknownMark] });
     expect(policy.undecided).toEqual(["no-latest-tag", "immutable-tag", "allowed-registries"]);
     expect(toMarkdown(changed({ tags: ["docker.io/djok/facecraft:cpu", unknownMark] }))).toContain(
-      "8 of 11 rules hold; not decided, because what they judge is secret or chosen by the update: `no-latest-tag`,",
+      "10 of 13 rules hold; not decided, because what they judge is secret or chosen by the update: `no-latest-tag`,",
     );
   });
 
@@ -430,7 +587,7 @@ describe("a report on disk", () => {
     await writeReport(folder, unfinishedReport("cpu"));
     const text = readFileSync(join(folder, "cpu.md"), "utf8");
     expect(text).toContain("This preview did not finish: nothing was evaluated.");
-    expect(text).toContain("No image was looked at: 0 of 11 rules were applied.");
+    expect(text).toContain("No image was looked at: 0 of 13 rules were applied.");
     expect(text).not.toMatch(/hold|stays|no earlier state/);
     expect(JSON.parse(readFileSync(join(folder, "cpu.json"), "utf8"))).toEqual(unfinishedReport("cpu"));
     const { markdown } = await writeReport(folder, green);
@@ -459,6 +616,11 @@ describe("the page of a report", () => {
       imageRef: hostile,
       note: hostile,
       answers: fc.array(answer, { maxLength: 3 }),
+      proof: fc.record({
+        readySeconds: fc.nat(),
+        peakMemoryBytes: fc.nat(),
+        before: fc.record({ readySeconds: fc.nat(), peakMemoryBytes: fc.nat() }),
+      }),
     }),
     models: fc.array(
       fc.record({
@@ -473,8 +635,9 @@ describe("the page of a report", () => {
       }),
       { maxLength: 2 },
     ),
+    proof: fc.array(fc.record({ what: hostile, is: hostile }), { maxLength: 3 }),
     policy: fc.record({
-      rules: fc.constant(11),
+      rules: fc.constant(13),
       images: fc.array(hostile, { maxLength: 2 }),
       undecided: fc.array(hostile, { maxLength: 2 }),
       notApplied: fc.array(hostile, { maxLength: 2 }),

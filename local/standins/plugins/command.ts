@@ -56,9 +56,11 @@ const provider: Provider = {
   async create(_urn, inputs: LocalCommand) {
     return { id: `command-${randomUUID()}`, outs: { ...inputs, ...(inputs.create && run(inputs.create, inputs)) } };
   },
-  async update(_id, _urn, _olds, news: LocalCommand) {
+  async update(_id, _urn, olds: { stdout?: string; stderr?: string }, news: LocalCommand) {
     const command = news.update ?? news.create;
-    return { outs: { ...news, ...(command && run(command, news)) } };
+    const before = { PULUMI_COMMAND_STDOUT: olds.stdout ?? "", PULUMI_COMMAND_STDERR: olds.stderr ?? "" };
+    const environment = { ...before, ...news.environment };
+    return { outs: { ...news, ...(command && run(command, { ...news, environment })) } };
   },
   read: async (id, _urn, props) => ({ id, props }),
   async delete(_id, _urn, props: LocalCommand) {
