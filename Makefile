@@ -63,10 +63,10 @@ update-tools: ## Fills local/tools/lock.json: the sha256 of all that the set-up 
 check-upstream: ## Asks for every outside thing that this repository names, and fails when one is gone (FULL=1 hashes the models)
 	@local/run check-upstream
 
-image-report: ## Layers, packages, models and labels of the stack's image (IMAGE=... for another)
+image-report: ## Layers, packages, models, proof and labels of the stack's image (IMAGE=... for another)
 	@local/run image-report
 
-packages: ## Prints the Python packages of the stack's image, with their versions (IMAGE=... for another)
+packages: ## Prints the Python packages of the stack's image, with their versions, and what its proof found (IMAGE=... for another)
 	@local/run packages
 
 constraints: ## Writes constraints.txt: the Python packages of the stack's image, to build with them again

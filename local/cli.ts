@@ -158,7 +158,7 @@ const commands: Record<string, () => Promise<number>> = {
 
   /** Of the image that IMAGE names, by default of the stack's. */
   "image-report": async () => script("scripts/image-report.ts", [await imageRef()], await stackEnvironment()),
-  packages: async () => script("scripts/constraints.ts", [await imageRef()], await stackEnvironment()),
+  packages: async () => script("scripts/constraints.ts", [await imageRef(), "--proof"], await stackEnvironment()),
   constraints: async () => script("scripts/constraints.ts", [await imageRef()], await stackEnvironment()),
 
   async doctor() {

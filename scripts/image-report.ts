@@ -6,6 +6,7 @@ import { formatBytes } from "../artifacts/text.ts";
 import { readImage } from "../registry/image.ts";
 import { layerChart } from "../reports/image/chart.ts";
 import { page } from "../reports/image/page.ts";
+import { proofLines } from "../reports/image/proof.ts";
 import { summarize } from "../reports/image/summary.ts";
 
 async function main([reference = "", folder = ".facecraft/image-report"]: string[]): Promise<void> {
@@ -21,6 +22,9 @@ async function main([reference = "", folder = ".facecraft/image-report"]: string
   writeFileSync(join(folder, "layers.svg"), layerChart(image));
   for (const layer of image.layers) {
     console.log(`${formatBytes(layer.compressedBytes).padStart(10)}  ${layer.digest.slice(7, 19)}  ${layer.title}`);
+  }
+  for (const [what, is] of image.proof ? proofLines(image.proof, image.measured) : []) {
+    console.log(`${what}: ${is}`);
   }
   const efficiency = `${(image.efficiency * 100).toFixed(2)} %`;
   console.log(

@@ -1,6 +1,7 @@
 import { formatBytes } from "../../artifacts/text.ts";
 import { layerChart } from "./chart.ts";
 import { html } from "./html.ts";
+import { proofLines } from "./proof.ts";
 import type { Summary } from "./summary.ts";
 
 const style = `
@@ -28,7 +29,6 @@ export function page(image: Summary): string {
       "Stored, but never seen",
       `${formatBytes(image.wastedBytes)} (efficiency ${(image.efficiency * 100).toFixed(2)} %)`,
     ],
-    ...(image.proof ? ([["Proof", proofLine(image.proof)]] as [string, string][]) : []),
   ];
   return `<!DOCTYPE html>
 <html lang="en">
@@ -56,6 +56,8 @@ ${table(
   ["File", "sha256"],
   image.models.map(({ file, sha256 }) => [file, sha256]),
 )}
+<h2>Proof</h2>
+${image.proof ? table([], proofLines(image.proof, image.measured)) : "<p>None.</p>"}
 <h2>Packages (${image.packages.length})</h2>
 ${table(
   ["Name", "Version", "Index"],
@@ -90,9 +92,4 @@ function table(headings: string[], rows: (string | NumberCell)[][]): string {
     return `<tr>${columns.join("")}</tr>`;
   });
   return `<table>${head.length > 0 ? `<thead><tr>${head.join("")}</tr></thead>` : ""}<tbody>${body.join("\n")}</tbody></table>`;
-}
-
-function proofLine(proof: Record<string, unknown>): string {
-  const { torch, cuda, onnxruntime, boot } = proof;
-  return `torch ${torch} (CUDA ${cuda ?? "none"}), onnxruntime ${onnxruntime}, boot ${boot}`;
 }

@@ -1,5 +1,6 @@
 import type { Image } from "../../registry/image.ts";
 import { documentPaths } from "../../registry/layers.ts";
+import type { Measured, ProofRecord } from "../../registry/record.ts";
 
 /** What is told about an image: plain values, as the JSON report has them. */
 export interface Summary {
@@ -17,7 +18,9 @@ export interface Summary {
   wasted: { path: string; bytes: number; times: number }[];
   packages: { name: string; version: string; index: string | null; sha256?: string | null }[];
   models: { file: string; sha256: string }[];
-  proof: Record<string, unknown> | undefined;
+  proof: ProofRecord | undefined;
+  /** Empty where nothing was measured. */
+  measured: Measured;
   labels: Record<string, string>;
   history: string[];
 }
@@ -51,6 +54,7 @@ export function summarize(image: Image): Summary {
       return file ? [{ file, sha256 }] : [];
     }),
     proof: proof === undefined ? undefined : JSON.parse(proof),
+    measured: JSON.parse(image.documents.get(documentPaths.measured) ?? "{}"),
     labels: image.labels,
     history: image.history,
   };
@@ -94,6 +98,9 @@ export function titleOf(madeBy: string, index: number): string {
   }
   if (/COPY .*\/tmp\/proof\//.test(madeBy)) {
     return "record of the proof";
+  }
+  if (/COPY .*\/tmp\/measured\//.test(madeBy)) {
+    return "measurements of the proof";
   }
   if (/apt-get install/.test(madeBy)) {
     return "system packages";

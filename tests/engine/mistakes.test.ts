@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { run } from "../run.ts";
 import { Clone } from "./harness.ts";
 
 let clone: Clone;
@@ -57,8 +58,46 @@ const mistakes: [string, (config: string) => string, RegExp][] = [
     (text) => text.replace("source: app", "source: docker"),
     /facecraft:source is "docker", which has no requirements\.txt/,
   ],
+  [
+    "an unknown model among the unused ones",
+    (text) => `${text}\n  facecraft:unusedModels: [gfpgan]\n`,
+    /facecraft:unusedModels is \["gfpgan"\]; it must be a list of models .*, each once: shapePredictor, codeformer, u2net/,
+  ],
+  [
+    "a network that is neither refused nor allowed",
+    (text) => `${text}\n  facecraft:network: none\n`,
+    /facecraft:network is "none"; it must be refused or allowed/,
+  ],
+  [
+    "a GPU that a cpu image shall be proven on",
+    (text) => `${text}\n  facecraft:gpuProof: required\n`,
+    /facecraft:gpuProof is "required"; it must be auto or off, because the cpu image computes on no GPU/,
+  ],
+  [
+    "a variable of the proof that the image decides",
+    (text) => `${text}\n  facecraft:proofEnvironment: { FACECRAFT_PORT: "9000" }\n`,
+    /facecraft:proofEnvironment\.FACECRAFT_PORT must be left out: docker\/Dockerfile\.cpu sets it for the image/,
+  ],
+  [
+    "a variable of the proof that looks like a secret",
+    (text) => `${text}\n  facecraft:proofEnvironment: { HF_TOKEN: "hunter2" }\n`,
+    /facecraft:proofEnvironment\.HF_TOKEN is \[secret\] \(text\); it must be no secret/,
+  ],
   ["a value of another type", (text) => `${text}\n  facecraft:push: maybe\n`, /'push' must be of type 'boolean'/],
 ];
+
+test("a variable of the proof that the config keeps secret is told in a sentence, before anything is built", async () => {
+  clone.writeConfig();
+  const set = ["config", "set", "--secret", "--path", "facecraft:proofEnvironment.MIRROR", "hunter2"];
+  const where = ["--stack", clone.stack, "--config-file", clone.configFile];
+  expect(await run(["pulumi", ...set, ...where], clone.folder, clone.environment)).toSucceed();
+  const up = await clone.up();
+
+  expect(up.code).not.toBe(0);
+  expect(up.text).toMatch(/facecraft:proofEnvironment is kept as a secret; it must be plain text, because the record/);
+  expect(up.text).not.toContain("hunter2");
+  expect(up.text).not.toContain("docker-build:index:Image");
+});
 
 describe("a mistake in the config", () => {
   test.each(mistakes)("%s is told in a sentence, before anything is built", async (_name, change, sentence) => {
@@ -68,6 +107,7 @@ describe("a mistake in the config", () => {
     expect(up.code).not.toBe(0);
     expect(up.text).toMatch(sentence);
     expect(up.text).not.toMatch(/^\s+at .*:\d+:\d+/m);
+    expect(up.text).not.toContain("hunter2");
     expect(up.text).not.toContain("docker-build:index:Image");
     expect(await clone.tags()).toEqual([]);
   });

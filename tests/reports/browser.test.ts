@@ -17,7 +17,17 @@ const summary: Summary = {
     compressedBytes: 3e8,
     storedBytes: 5e8,
   },
-  ...{ wastedBytes: 0, efficiency: 1, wasted: [], packages: [], models: [], proof: undefined, labels: {}, history: [] },
+  ...{
+    wastedBytes: 0,
+    efficiency: 1,
+    wasted: [],
+    packages: [],
+    models: [],
+    proof: undefined,
+    measured: {},
+    labels: {},
+    history: [],
+  },
   layers: [1e8, 2e8].map((bytes, index) => ({
     ...{
       digest: `sha256:${index}`,

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { models } from "../../plan/models.ts";
 import type { Image, Layer } from "../../registry/image.ts";
+import type { ProofRecord } from "../../registry/record.ts";
 import { layerChart } from "../../reports/image/chart.ts";
 import { page } from "../../reports/image/page.ts";
+import { proofLines } from "../../reports/image/proof.ts";
 import { summarize, titleOf } from "../../reports/image/summary.ts";
 
 function layer(files: Record<string, number>, removed: string[] = [], madeBy = ""): Layer {
@@ -46,7 +49,71 @@ test("the documents in an image say its packages, models and proof", () => {
   expect(summary.proof).toMatchObject({ boot: "passed" });
 });
 
+describe("what an image says of its proof", () => {
+  const older: ProofRecord = { torch: "2.0.1+cpu", cuda: null, models: {}, packages: {}, boot: "passed" };
+  const [predictor, codeformer] = [models.shapePredictor.file, models.codeformer.file];
+
+  test("is told row by row", () => {
+    const gpu = { name: "NVIDIA A10", capability: "8.6", driver: "535.104.05", provider: "CUDAExecutionProvider" };
+    const record: ProofRecord = {
+      ...{
+        ...older,
+        torch: "2.0.1+cu118",
+        cuda: "11.8",
+        onnxruntime: "1.18.1",
+        portrait: "passed",
+        network: "silent",
+        gpu,
+      },
+      ...{ modelsOpened: [predictor, "/app/models/other"], unusedModels: [codeformer], environment: { A: "1" } },
+    };
+    const measured = { readySeconds: 1.84, peakMemoryBytes: 412_345_678, portraitSeconds: 0.8 };
+    expect(proofLines(record, measured)).toEqual([
+      ["Libraries", "torch 2.0.1+cu118, CUDA 11.8, onnxruntime 1.18.1"],
+      ["Boot", "passed"],
+      ["Portrait", "passed, answered in 0.8 s"],
+      ["Models opened", "shape predictor, /app/models/other"],
+      ["Models that nobody opened", "CodeFormer"],
+      ["Network", "silent"],
+      ["Environment of the proof", "A=1"],
+      ["GPU", "NVIDIA A10 (compute capability 8.6), driver 535.104.05, CUDAExecutionProvider"],
+      ["Ready after", "1.8 s"],
+      ["Memory at most", "412.3 MB"],
+    ]);
+    const off: ProofRecord = {
+      ...{ ...older, portrait: "off", network: "off", gpu: null },
+      ...{ modelsOpened: [], unusedModels: [], environment: {} },
+    };
+    expect(proofLines(off, {}).slice(2)).toEqual([
+      ["Portrait", "off"],
+      ["Models opened", "none"],
+      ["Network", "off"],
+      ["GPU", "not proven on one"],
+    ]);
+  });
+
+  test("is less for an image of an earlier version", () => {
+    expect(proofLines(older, {})).toEqual([
+      ["Libraries", "torch 2.0.1+cpu, CUDA none"],
+      ["Boot", "passed"],
+    ]);
+  });
+
+  test("stands on the page, where there is any", () => {
+    const documents = {
+      "usr/share/facecraft/proof.json": JSON.stringify({ ...older, portrait: "passed" }),
+      "usr/share/facecraft/measured.json": '{"readySeconds":1.84}',
+    };
+    const html = page(summarize(image([layer({})], documents)));
+    expect(html).toContain("<tr><td>Portrait</td><td>passed</td></tr>");
+    expect(html).toContain("<tr><td>Ready after</td><td>1.8 s</td></tr>");
+    expect(page(summarize(image([layer({})])))).toContain("<h2>Proof</h2>\n<p>None.</p>");
+  });
+});
+
 test.each([
+  ["COPY /tmp/proof/ / # buildkit", 9, "record of the proof"],
+  ["COPY /tmp/measured/ / # buildkit", 8, "measurements of the proof"],
   ["COPY /layer/venv/ / # buildkit", 5, "Python packages"],
   ["COPY /layer/codeformer/ / # buildkit", 3, "model codeformer"],
   ["RUN /bin/sh -c apt-get install --yes x # buildkit", 1, "system packages"],
