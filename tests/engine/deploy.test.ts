@@ -151,6 +151,23 @@ describe("a deploy stack", () => {
     expect(missing.code * loose.code).not.toBe(0);
     expect(missing.text + loose.text).not.toMatch(/^\s+at .*:\d+:\d+/m);
   });
+
+  test("says at preview what was not proven of the release, though it is required", async () => {
+    const extra = (words: string) => `  facecraft-deploy:require: [${words}]\n`;
+    const lacking = await deploy("preview", "production", "good", extra("portrait, gpu"));
+    expect(lacking.text).toContain(
+      "The stack organization/elsewhere/good cannot be deployed: gpu is required, but it was proven on no GPU. Run `pulumi up` in " +
+        "the image stack with a builder that has a GPU, and facecraft:gpuProof required, or take gpu off the list.",
+    );
+    expect(lacking.text).not.toContain("portrait is required");
+    expect(lacking.text).not.toMatch(/^\s+at .*:\d+:\d+/m);
+    const unknown = await deploy("preview", "production", "good", extra("speed"));
+    expect(unknown.text).toMatch(
+      /facecraft-deploy:require is \["speed"\]; it must be a list of what must have been proven/,
+    );
+    expect(lacking.code * unknown.code).not.toBe(0);
+    expect(await deploy("preview", "production", "good", extra("boot, portrait, models, network"))).toSucceed();
+  });
 });
 
 /** The released image, but for the place where it looks for its models. */

@@ -45,6 +45,7 @@ beforeAll(async () => {
   writeFileSync(join(program, "package.json"), '{"type":"module"}');
   writeFileSync(join(program, "index.ts"), index);
   writeFileSync(join(program, "docker/Dockerfile.cpu"), "FROM scratch\n");
+  writeFileSync(join(program, "docker/Dockerfile.gpu"), "FROM scratch\n");
   // The provider of ModelChecksum is found from the program's folder.
   for (const name of ["node_modules", "components", "artifacts"]) {
     symlinkSync(join(root, name), join(program, name));
@@ -96,6 +97,42 @@ describe("the policy pack", () => {
     const { code, text } = await judge(change);
     expect(text).toContain(`[mandatory]  ${rule}  (docker-build:index:Image: release)`);
     expect(code).not.toBe(0);
+  });
+
+  const onGpu = {
+    dockerfile: { location: "docker/Dockerfile.gpu" },
+    buildArgs: {
+      ...inputs.buildArgs,
+      CUDA_RUNTIME_IMAGE: inputs.buildArgs.PYTHON_IMAGE,
+      TORCH_INDEX_URL: "https://download.pytorch.org/whl/cu118",
+    },
+    labels: { ...inputs.labels, "facecraft.proof.gpu": "not proven" },
+    tags: ["docker.io/djok/facecraft:gpu", "docker.io/djok/facecraft:1.2.0-gpu-SUFFIX"],
+  };
+
+  test("only warns of a gpu image that no GPU has proven, unless its config makes more of it", async () => {
+    const { code, text } = await judge(onGpu);
+    expect(text).toContain("[advisory]  proven-on-gpu  (docker-build:index:Image: release)");
+    expect({ code, text }).toSucceed();
+    const config = join(top, "config.json");
+    writeFileSync(config, JSON.stringify({ "proven-on-gpu": "mandatory" }));
+    const refused = await judge(onGpu, "policy/index.ts", { args: ["--policy-pack-config", config] });
+    expect(refused.text).toContain("[mandatory]  proven-on-gpu");
+    expect(refused.code).not.toBe(0);
+  });
+
+  test("takes the bound on the start from its config, and refuses what is none", async () => {
+    const config = join(top, "config.json");
+    const given = { args: ["--policy-pack-config", config] };
+    writeFileSync(config, JSON.stringify({ "ready-in-time": { maxReadySeconds: 10 } }));
+    expect(await judge({}, "policy/index.ts", given)).toSucceed();
+    writeFileSync(config, JSON.stringify({ "ready-in-time": { maxReadySeconds: 0 } }));
+    const refused = await judge({}, "policy/index.ts", given);
+    expect(refused.text).toMatch(/ready-in-time.*maxReadySeconds/s);
+    expect(refused.code).not.toBe(0);
+    const named = await judge({}, "policy/index.ts", { more: { FACECRAFT_MAX_READY_SECONDS: "soon" } });
+    expect(named.text).toContain('FACECRAFT_MAX_READY_SECONDS is "soon"; it must be a number of seconds above 0.');
+    expect(named.code).not.toBe(0);
   });
 
   test("allows the registries that its config or the environment names", async () => {
