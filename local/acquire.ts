@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -43,6 +44,25 @@ export interface GoBuild {
   program: string;
   /** `-X` settings of the linker. */
   define?: Record<string, string>;
+  /** Build tags. */
+  tags?: readonly string[];
+}
+
+/** What a program was built from: kept beside it, so that another version or another tag builds it anew. */
+function recipeOf({ tool, main, define = {}, tags = [] }: GoBuild): string {
+  const modules = createHash("sha256").update(readFileSync(join(root, "local/tools", tool, "go.sum")));
+  return `${JSON.stringify({ main, define, tags, modules: modules.digest("hex") })}\n`;
+}
+
+const recipeFile = (program: string, folder: string) => join(folder, `.${program}.json`);
+
+/** Whether a program that is there was built as it is wanted. One without a recipe was built before there were any, without tags. */
+export function isBuilt(build: GoBuild, folder: string): boolean {
+  if (!lstatSync(join(folder, build.program), { throwIfNoEntry: false })?.isFile()) {
+    return false;
+  }
+  const recipe = recipeFile(build.program, folder);
+  return existsSync(recipe) ? readFileSync(recipe, "utf8") === recipeOf(build) : (build.tags ?? []).length === 0;
 }
 
 /** Builds a program from Go modules into a folder; go.sum pins all of them. @throws Failure when there is no Go, or the build fails */
@@ -54,22 +74,28 @@ export async function goBuild(build: GoBuild, folder: string): Promise<void> {
       : new Failure(`${build.program} is missing: ${why}. Install ${build.program}, or Go 1.26 (see \`make doctor\`).`);
   }
   const defines = Object.entries(build.define ?? {}).map(([name, value]) => `-X ${name}=${value}`);
+  const tags = build.tags ? ["-tags", build.tags.join(",")] : [];
   const target = join(folder, build.program);
   const fresh = `${target}.new-${process.pid}`;
   await mkdir(folder, { recursive: true });
   await timed(`building ${build.program} from Go modules`, () =>
-    output("go", ["build", "-trimpath", "-ldflags", ["-s", "-w", ...defines].join(" "), "-o", fresh, build.main], {
-      cwd: join(root, "local/tools", build.tool),
-      env: {
-        ...process.env,
-        CGO_ENABLED: "0",
-        ...goFolders(),
-        // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
-        ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
+    output(
+      "go",
+      ["build", "-trimpath", ...tags, "-ldflags", ["-s", "-w", ...defines].join(" "), "-o", fresh, build.main],
+      {
+        cwd: join(root, "local/tools", build.tool),
+        env: {
+          ...process.env,
+          CGO_ENABLED: "0",
+          ...goFolders(),
+          // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
+          ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
+        },
       },
-    }),
+    ),
   );
   await rename(fresh, target);
+  await writeFile(recipeFile(build.program, folder), recipeOf(build));
 }
 
 let usersModules: string | undefined;

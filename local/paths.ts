@@ -34,6 +34,8 @@ export const paths = {
   run: join(local, "run"),
   buildkitSocket: join(local, "run", "buildkitd.sock"),
   buildx: join(local, "buildx"),
+  /** Descriptions of devices (CDI) for the local builder, beside those of the system. */
+  cdi: join(local, "cdi"),
   /** State of the local stacks. */
   state: join(local, "state"),
   /** Stack config with the addresses of this machine filled in. */

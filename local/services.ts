@@ -1,12 +1,12 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { local, paths } from "./paths.ts";
 import { choosePorts, type PortName, type Ports } from "./ports.ts";
-import { Failure } from "./say.ts";
+import { Failure, say } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { toolPath } from "./tools.ts";
 
@@ -18,6 +18,36 @@ interface Service {
 }
 
 const fileServer = join(import.meta.dirname, "file-server.ts");
+
+const buildkitConfig = join(paths.run, "buildkitd.toml");
+
+async function buildkitSettings(ports: Ports): Promise<string> {
+  const tls = await certificate();
+  return [
+    `root = "${join(local, "buildkit")}"`,
+    "[grpc]",
+    `address = ["unix://${paths.buildkitSocket}"]`,
+    // What build steps may have of this machine's devices: a GPU, where something describes one.
+    "[cdi]",
+    `specDirs = ["/etc/cdi", "/var/run/cdi", "${paths.cdi}"]`,
+    'autoAllowed = ["nvidia.com/gpu"]',
+    "[worker.containerd]",
+    "enabled = false",
+    "[worker.oci]",
+    // Build steps reach the artifact server and the wheel index, which listen on loopback only.
+    'networkMode = "host"',
+    // Each other set of Python packages and each other place of the models leaves more than a gigabyte behind, and a
+    // whole run of the tests has a dozen of both: under a tighter bound they evict each other's, and build them again.
+    'maxUsedSpace = "40GB"',
+    'reservedSpace = "5GB"',
+    'minFreeSpace = "10GB"',
+    `[registry."localhost:${ports.registry}"]`,
+    // Without `http = false`, BuildKit speaks plain HTTP to localhost.
+    "http = false",
+    `ca = ["${tls.ca}"]`,
+    "",
+  ].join("\n");
+}
 
 const services: Service[] = [
   {
@@ -59,32 +89,8 @@ const services: Service[] = [
             "Run this as root, or in a Linux virtual machine; or use the stack cpu with a buildx builder of your own.",
         );
       }
-      const tls = await certificate();
-      const config = join(paths.run, "buildkitd.toml");
-      await writeFile(
-        config,
-        [
-          `root = "${join(local, "buildkit")}"`,
-          "[grpc]",
-          `address = ["unix://${paths.buildkitSocket}"]`,
-          "[worker.containerd]",
-          "enabled = false",
-          "[worker.oci]",
-          // Build steps reach the artifact server and the wheel index, which listen on loopback only.
-          'networkMode = "host"',
-          // Each other set of Python packages and each other place of the models leaves more than a gigabyte behind, and a
-          // whole run of the tests has a dozen of both: under a tighter bound they evict each other's, and build them again.
-          'maxUsedSpace = "40GB"',
-          'reservedSpace = "5GB"',
-          'minFreeSpace = "10GB"',
-          `[registry."localhost:${ports.registry}"]`,
-          // Without `http = false`, BuildKit speaks plain HTTP to localhost.
-          "http = false",
-          `ca = ["${tls.ca}"]`,
-          "",
-        ].join("\n"),
-      );
-      return ["buildkitd", "--config", config];
+      await writeFile(buildkitConfig, await buildkitSettings(ports));
+      return ["buildkitd", "--config", buildkitConfig];
     },
   },
 ];
@@ -111,7 +117,28 @@ export async function startServices(ports: Ports): Promise<void> {
   await mkdir(paths.artifacts, { recursive: true });
   await mkdir(paths.wheels, { recursive: true });
   const missing = services.filter(({ name }) => runningPid(name) === undefined);
+  if (missing.every(({ name }) => name !== "buildkitd") && (await isOutdated(ports))) {
+    // It may be building for another clone.
+    say(
+      "the running buildkitd is an earlier one, or has earlier settings; `make down` and `make up` put the present one there",
+    );
+  }
   await Promise.all(missing.map((service) => start(service, ports)));
+}
+
+/** Whether the running builder is another program than the installed one, or was started with other settings. */
+async function isOutdated(ports: Ports): Promise<boolean> {
+  const settings = existsSync(buildkitConfig) ? readFileSync(buildkitConfig, "utf8") : "";
+  return settings !== (await buildkitSettings(ports)) || isReplaced(`/proc/${writtenPid("buildkitd")}/exe`);
+}
+
+/** Whether the program of a process has been replaced since; Linux then says so behind its path. */
+function isReplaced(program: string): boolean {
+  try {
+    return readlinkSync(program).endsWith(" (deleted)");
+  } catch {
+    return false; // another system, or another user's process
+  }
 }
 
 /** Stops what runs, each by the id that was written down when it was started. */

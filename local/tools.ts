@@ -1,7 +1,7 @@
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
 import { cp, link, mkdir, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type GoBuild, goBuild, installScript, unpack } from "./acquire.ts";
+import { type GoBuild, goBuild, installScript, isBuilt, unpack } from "./acquire.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { isExecutable, which } from "./exec.ts";
 import { bin, libexec, pulumiHome, tools, userHome } from "./paths.ts";
@@ -75,7 +75,7 @@ function program(name: string, use: string, build: GoBuild, { tool, folder, prog
       return (
         (users ? { path: users, origin: "yours" as const } : undefined) ??
         known(downloaded, provenOrigin(tool, folder)) ??
-        (lstatSync(linked, { throwIfNoEntry: false })?.isFile() ? { path: linked, origin: "go.sum" } : undefined)
+        (isBuilt(build, bin) ? { path: linked, origin: "go.sum" } : undefined)
       );
     },
     async obtain() {
@@ -309,7 +309,13 @@ export const serviceTools: Tool[] = [
   program(
     "buildkitd",
     "the builder",
-    { tool: "buildkit", main: "github.com/moby/buildkit/cmd/buildkitd", program: "buildkitd" },
+    {
+      tool: "buildkit",
+      main: "github.com/moby/buildkit/cmd/buildkitd",
+      program: "buildkitd",
+      // Its own Dockerfile frontend then takes `RUN --device`, which is how an image is proven on a GPU.
+      tags: ["dfrundevice"],
+    },
     { tool: "buildkit", folder: buildkit, program: "bin/buildkitd" },
   ),
   program(
