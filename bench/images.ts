@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { baseImages } from "../local/base.ts";
 import { local, root } from "../local/paths.ts";
 import { knownPorts } from "../local/ports.ts";
+import { wheelsAddress } from "../local/wheels.ts";
 import { readImage } from "../registry/image.ts";
 import { summarize } from "../reports/image/summary.ts";
 import { Style } from "./images/builds.ts";
@@ -30,7 +31,7 @@ const port = await new Promise<string>((resolve) => server.stdout.once("data", (
 
 const inputs = {
   PYTHON_IMAGE: (await baseImages()).PYTHON_IMAGE ?? "",
-  TORCH_INDEX_URL: `http://localhost:${ports.wheels}/whl/cpu`,
+  TORCH_INDEX_URL: `${wheelsAddress(ports)}/whl/cpu`,
   SHAPE_PREDICTOR_URL: `http://localhost:${ports.artifacts}/shape_predictor_68_face_landmarks.dat.bz2`,
   CODEFORMER_URL: `http://localhost:${port}/codeformer.pth`,
   U2NET_URL: `http://localhost:${port}/u2net_human_seg.onnx`,

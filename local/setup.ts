@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { withLock } from "../artifacts/lock.ts";
 import { variantNames, variants } from "../plan/variants.ts";
 import { dropGoCaches } from "./acquire.ts";
 import { prepareBase, publishBase } from "./base.ts";
 import { output } from "./exec.ts";
-import { paths, root, tools } from "./paths.ts";
+import { paths, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { say } from "./say.ts";
 import { reservePorts, startServices } from "./services.ts";
@@ -14,6 +14,7 @@ import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
 import { obtainAll, pulumiTools, serviceTools } from "./tools.ts";
+import { wheelsFolder, wheelsScript } from "./wheels.ts";
 
 /** Sees to everything that the local stacks need and lets the services run. Fast when all is there. */
 export async function setUp(): Promise<Ports> {
@@ -55,8 +56,13 @@ export async function setUpPulumi(): Promise<void> {
 }
 
 async function makeWheels(): Promise<void> {
-  if (!existsSync(join(paths.wheels, "whl"))) {
-    await output("python3", [join(root, "local/standins/wheels/make-wheels.py"), paths.wheels]);
+  const folder = join(paths.wheels, wheelsFolder());
+  if (!existsSync(folder)) {
+    await mkdir(paths.wheels, { recursive: true });
+    const fresh = await mkdtemp(`${folder}.new-`);
+    await output("python3", [wheelsScript, fresh]);
+    await chmod(fresh, 0o755);
+    await rename(fresh, folder);
   }
 }
 

@@ -5,6 +5,7 @@ import { baseImages } from "./base.ts";
 import { paths, root } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { Failure } from "./say.ts";
+import { wheelsAddress } from "./wheels.ts";
 
 /** Name of the buildx builder that the local stacks use. */
 export const localBuilder = "facecraft-local";
@@ -23,7 +24,7 @@ export async function renderConfig(stack: string, ports: Ports): Promise<string>
   const values: Record<string, string> = {
     registry: `localhost:${ports.registry}`,
     artifacts: `http://localhost:${ports.artifacts}`,
-    wheels: `http://localhost:${ports.wheels}`,
+    wheels: wheelsAddress(ports),
     builder: localBuilder,
     caBundle: paths.trustedCas,
     ...(await baseImages()),

@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { output } from "../../local/exec.ts";
 import { paths, root } from "../../local/paths.ts";
+import { wheelsAddress } from "../../local/wheels.ts";
 import { run } from "../run.ts";
 import { Clone } from "./harness.ts";
 import { layerFiles } from "./look.ts";
@@ -36,7 +37,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     refused.push(url);
     response.writeHead(401, { "www-authenticate": "Basic" }).end();
   } else if (url.startsWith("/whl/")) {
-    const found = await fetch(`http://localhost:${clone.ports.wheels}${url}`, { redirect: "follow" });
+    const found = await fetch(`${wheelsAddress(clone.ports)}${url}`, { redirect: "follow" });
     const type = found.headers.get("content-type") ?? "application/octet-stream";
     response.writeHead(found.status, { "content-type": type }).end(Buffer.from(await found.arrayBuffer()));
   } else {

@@ -9,7 +9,7 @@ import { paths, root } from "../../local/paths.ts";
 import { knownPorts, type Ports } from "../../local/ports.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { fillIn, localBuilder } from "../../local/stackConfig.ts";
-import type { ProofOutput } from "../../plan/proven.ts";
+import { wheelsAddress } from "../../local/wheels.ts";
 import { type Result, run } from "../run.ts";
 
 /**
@@ -91,7 +91,7 @@ export class Clone {
     const values = {
       registry: this.repository.replace(/\/facecraft$/, ""),
       artifacts: `http://localhost:${this.server?.port}`,
-      wheels: `http://localhost:${this.ports.wheels}`,
+      wheels: wheelsAddress(this.ports),
       builder: localBuilder,
       caBundle: paths.trustedCas,
       ...bases,

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output } from "../../local/exec.ts";
 import { paths } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
+import { wheelsAddress } from "../../local/wheels.ts";
 import type { Report } from "../../reports/preview/shape.ts";
 import { type Result, run } from "../run.ts";
 import { Clone, type Outputs } from "./harness.ts";
@@ -194,7 +195,7 @@ describe("a preview", () => {
   });
 
   test("with a torch index that is secret calls it a secret, and of no other variant", async () => {
-    const index = `http://localhost:${clone.ports.wheels}/whl/cpu`;
+    const index = `${wheelsAddress(clone.ports)}/whl/cpu`;
     const args = ["config", "set", "--secret", "facecraft:torchIndexUrl", index, "--stack", clone.stack];
     await run(["pulumi", ...args, "--config-file", clone.configFile], clone.folder, clone.environment);
     const { report } = await preview();

@@ -20,6 +20,7 @@ import { run } from "../../local/exec.ts";
 import { paths, root } from "../../local/paths.ts";
 import { knownPorts } from "../../local/ports.ts";
 import { toolPath } from "../../local/tools.ts";
+import { wheelsAddress } from "../../local/wheels.ts";
 import { buildctlArgs, documentedBuild } from "./documentedBuild.ts";
 import { mainModule } from "./mainModule.ts";
 
@@ -94,7 +95,7 @@ export class Trial {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { PYTHON_IMAGE = "" } = await baseImages();
-    const trial = new Trial(server, { PYTHON_IMAGE, TORCH_INDEX_URL: `http://localhost:${ports.wheels}/whl/cpu` });
+    const trial = new Trial(server, { PYTHON_IMAGE, TORCH_INDEX_URL: `${wheelsAddress(ports)}/whl/cpu` });
     files.current = trial.files;
     return trial;
   }

@@ -22,21 +22,116 @@ TORCH_REQUIRES = ["filelock", "typing-extensions", "sympy", "networkx", "jinja2"
 TORCHVISION_REQUIRES = ["numpy", "requests", "torch (==2.0.1)", "pillow (!=8.3.*,>=5.3.0)"]
 
 TORCH_INIT = '''\
-"""A stand-in for torch: its names and versions, without anything that computes."""
+"""A stand-in for torch: its names and versions, and of its functions those that a start and the proof on a GPU use."""
 from . import cuda, version
 from .version import __version__
+
+
+class device:
+    """A place where tensors are: "cpu", or "cuda" with a number."""
+
+    def __init__(self, type, index=None):
+        self.type, _, number = str(type).partition(":")
+        self.index = int(number) if number else index
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self):
+        return f"device(type={self.type!r}, index={self.index!r})"
+
+    def __eq__(self, other):
+        return isinstance(other, device) and str(self) == str(other)
+
+    def __hash__(self):
+        return hash(str(self))
+
+
+class Tensor:
+    """A matrix: a list of rows."""
+
+    def __init__(self, rows, where):
+        self.device = where if isinstance(where, device) else device(where)
+        if self.device.type == "cuda" and not cuda.is_available():
+            raise RuntimeError(cuda.WITHOUT)
+        self._rows = rows
+
+    def __matmul__(self, other):
+        columns = list(zip(*other._rows))
+        rows = [[float(sum(a * b for a, b in zip(row, column))) for column in columns] for row in self._rows]
+        if self.device.type == "cuda" and cuda.FAULT == "product":
+            rows[0][0] += 1
+        return Tensor(rows, self.device)
+
+    def tolist(self):
+        return self._rows
+
+
+def tensor(rows, device="cpu"):
+    return Tensor(rows, device)
 '''
 
 TORCH_CUDA = '''\
-"""The stand-in sees no GPU."""
+"""The stand-in sees a GPU where one that is a stand-in itself says what it is, as "NAME, CAPABILITY"."""
+import os
+
+from .. import version
+
+WITHOUT = "No CUDA GPUs are available"
+FAULT = os.environ.get("FACECRAFT_STANDIN_GPU_FAULT")
+_gpu = os.environ.get("FACECRAFT_STANDIN_GPU") if version.cuda else None
+_name, _capability = (_gpu.split(", ") if _gpu else ("", ""))
 
 
 def is_available():
-    return False
+    return bool(_gpu)
 
 
 def device_count():
-    return 0
+    return 1 if _gpu else 0
+
+
+def init():
+    if not _gpu:
+        raise RuntimeError(WITHOUT if version.cuda else "Torch not compiled with CUDA enabled")
+
+
+def get_device_name(device=None):
+    init()
+    return _name
+
+
+def get_device_capability(device=None):
+    init()
+    return tuple(map(int, _capability.split(".")))
+
+
+def get_arch_list():
+    """What the real wheel of this version was built for."""
+    return ["sm_37", "sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"] if _gpu else []
+
+
+def _stand_in_for_provider():
+    """The real onnxruntime finds no CUDA here: its sessions compute on the CPU, and name the provider that is asked."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return
+
+    class InferenceSession(onnxruntime.InferenceSession):
+        def __init__(self, model, sess_options=None, providers=None, **options):
+            names = [name if isinstance(name, str) else name[0] for name in providers or []]
+            self._named = names if FAULT != "provider" else [name for name in names if not name.startswith("CUDA")]
+            super().__init__(model, sess_options, ["CPUExecutionProvider"], **options)
+
+        def get_providers(self):
+            return list(self._named) or super().get_providers()
+
+    onnxruntime.InferenceSession = InferenceSession
+
+
+if _gpu:
+    _stand_in_for_provider()
 '''
 
 TORCHVISION_INIT = '''\
