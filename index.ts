@@ -2,6 +2,7 @@ import { FacecraftImage } from "./components/facecraftImage.ts";
 import { ModelChecksum } from "./components/modelChecksum.ts";
 import { isSecret, readConfig } from "./plan/config.ts";
 import { readDockerfile } from "./plan/dockerfile.ts";
+import { planGpu } from "./plan/gpu.ts";
 import { forEachModel } from "./plan/models.ts";
 import { planRelease } from "./plan/plan.ts";
 import { checkReachable } from "./plan/preflight.ts";
@@ -12,12 +13,12 @@ import { variants } from "./plan/variants.ts";
 // What to build: the stack's config, the pins in the variant's Dockerfile, and the commit of the application.
 const config = readConfig();
 const dockerfile = readDockerfile(variants[config.variant].dockerfile);
-const [source, scriptsContext] = await Promise.all([
+const [source, scriptsContext, onGpu] = await Promise.all([
   resolveSource(config.source, dockerfile),
   snapshotScripts(),
-  checkReachable(config),
+  checkReachable(config).then(() => planGpu(config, dockerfile)),
 ]);
-const plan = planRelease(config, dockerfile, source, isSecret);
+const plan = planRelease(config, dockerfile, source, isSecret, onGpu);
 
 // Every model is downloaded and compared with its pin, while the image is built and proven. Then it is published.
 const checksums = forEachModel((name) => new ModelChecksum(name, plan.models[name]));

@@ -25,7 +25,15 @@ const suites: Record<string, { command: string[]; python?: boolean; services?: b
   "lint-python-format": { command: [pythonTool("ruff"), "format", "--no-cache", "--check", "."], python: true },
   "lint-shell": { command: [pythonTool("shellcheck"), ...shellScripts()], python: true },
   "lint-dockerfiles": {
-    command: [pythonTool("hadolint"), ...variantNames.map((name) => variants[name].dockerfile)],
+    // hadolint 2.15 does not know `RUN --device` yet, so it reads them without.
+    command: [
+      ...["/bin/sh", "-c", 'for file; do sed "s/ --device=[^ ]*//" "$file" | "$0" - || exit 1; done'],
+      ...[
+        pythonTool("hadolint"),
+        ...variantNames.map((name) => variants[name].dockerfile),
+        "docker/Dockerfile.gpu-identity",
+      ],
+    ],
     python: true,
   },
   types: { command: [program("tsc"), "--noEmit"] },

@@ -13,29 +13,58 @@ import { userHome } from "../artifacts/userHome.ts";
  * @param patience milliseconds that a connection may take
  */
 export async function builderFault(name: string, patience = 5000): Promise<string | undefined> {
-  const docker = process.env.DOCKER_CONFIG ?? join(userHome() ?? "/", ".docker");
-  const file = join(process.env.BUILDX_CONFIG ?? join(docker, "buildx"), "instances", name);
+  const file = instanceFile(name);
   if (!existsSync(file)) {
     const context = createHash("sha256").update(name).digest("hex");
-    return name === "default" || existsSync(join(docker, "contexts", "meta", context, "meta.json"))
+    return name === "default" || existsSync(join(dockerFolder(), "contexts", "meta", context, "meta.json"))
       ? undefined
       : "but buildx has no such builder; see `docker buildx ls`, or make one with `docker buildx create`";
   }
-  const endpoints = remoteEndpoints(file);
-  if (endpoints === undefined) {
+  const nodes = remoteNodes(name);
+  if (nodes === undefined) {
     return `but what buildx has written down of it, ${file}, cannot be read; make it again with \`docker buildx create\``;
   }
+  const endpoints = nodes.map(({ endpoint }) => endpoint);
   const faults = await Promise.all(endpoints.map((endpoint) => connectionFault(endpoint, patience)));
   return endpoints.length > 0 && faults.every((fault) => fault !== undefined)
     ? `but no BuildKit answers at ${endpoints.map((endpoint, i) => `${endpoint} (${faults[i]})`).join(", ")}; start it`
     : undefined;
 }
 
-/** Where a builder of the driver `remote` listens; none for other drivers, and undefined for a file that is not buildx's. */
-function remoteEndpoints(file: string): string[] | undefined {
+function dockerFolder(): string {
+  return process.env.DOCKER_CONFIG ?? join(userHome() ?? "/", ".docker");
+}
+
+/** Where buildx writes down a builder. */
+function instanceFile(name: string): string {
+  return join(process.env.BUILDX_CONFIG ?? join(dockerFolder(), "buildx"), "instances", name);
+}
+
+/** A BuildKit of a builder of the driver `remote`. */
+export interface RemoteNode {
+  /** unix://PATH, tcp://HOST:PORT, or what another program reaches. */
+  endpoint: string;
+  /** Options of the driver: cacert, cert, key (paths) and servername, for TLS. */
+  options: Readonly<Record<string, string>>;
+}
+
+/**
+ * The nodes of a builder of the driver `remote`; none for other drivers and for a builder that buildx has not written down,
+ * and undefined for a file that is not buildx's.
+ */
+export function remoteNodes(name: string): RemoteNode[] | undefined {
+  const file = instanceFile(name);
+  if (!existsSync(file)) {
+    return [];
+  }
   try {
     const { Driver, Nodes } = JSON.parse(readFileSync(file, "utf8"));
-    return Driver === "remote" ? Nodes.map(({ Endpoint }: { Endpoint: string }) => String(Endpoint)) : [];
+    return Driver === "remote"
+      ? Nodes.map(({ Endpoint, DriverOpts }: { Endpoint: string; DriverOpts?: Record<string, string> | null }) => ({
+          endpoint: String(Endpoint),
+          options: DriverOpts ?? {},
+        }))
+      : [];
   } catch {
     return undefined;
   }

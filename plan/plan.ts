@@ -3,17 +3,19 @@ import { formatOf } from "../artifacts/decompress.ts";
 import { urlFault } from "../artifacts/pins.ts";
 import { hasSecret } from "../artifacts/redact.ts";
 import type { Healthcheck } from "../registry/healthcheck.ts";
-import { nameOf, pinnedImagePattern, splitReference } from "../registry/references.ts";
+import { nameOf, splitReference } from "../registry/references.ts";
+import { planBases } from "./bases.ts";
 import type { Config, ModelOverride, RegistryAuth } from "./config.ts";
 import { ConfigError } from "./configReader.ts";
 import { downloadSecrets, type Split, splitCredential } from "./credentials.ts";
 import type { DockerfileFacts } from "./dockerfile.ts";
+import type { GpuPlan } from "./gpu.ts";
 import { forEachModel, models as knownModels, type ModelName, modelNames } from "./models.ts";
 import { gpuLabel, label, notProven, ownLabels } from "./naming.ts";
 import { type PlannedProof, planProof, proofArgs } from "./proof.ts";
 import { shown } from "./shown.ts";
 import type { Source } from "./source.ts";
-import { type BaseName, type Variant, variants } from "./variants.ts";
+import { type Variant, variants } from "./variants.ts";
 
 /** All that decides a release, in plain values: what a preview shows and a build uses. */
 export interface ReleasePlan {
@@ -82,7 +84,7 @@ function labelsOf(config: Config, source: Source, base: string, { gpu }: Planned
  * Puts together what the stack asks for and what the Dockerfile pins.
  *
  * @param isSecret whether the stack keeps a config key encrypted
- * @param gpu the GPU and the driver that the builder has for the proof
+ * @param onGpu the GPU that the builder has for the proof, or why it has none
  * @throws ConfigError for a pin that is missing, short or empty in the Dockerfile, for a base there without a digest, for a credential that cannot be kept
  *   out of the state, and for a variable of the proof that is not its own.
  */
@@ -91,7 +93,7 @@ export function planRelease(
   dockerfile: DockerfileFacts,
   source: Source,
   isSecret = (_key: string) => false,
-  gpu?: string,
+  onGpu?: GpuPlan,
 ): ReleasePlan {
   const variant = variants[config.variant];
   const torchIndex = splitCredential("torchIndexUrl", config.torchIndexUrl ?? variant.torch.index);
@@ -100,7 +102,7 @@ export function planRelease(
   const models = planModels(config, dockerfile);
   const downloads = forEachModel((name) => builderDownload(name, models[name], config.models[name]?.token));
   const bases = planBases(config, dockerfile);
-  const proof = planProof(config, dockerfile, gpu);
+  const proof = planProof(config, dockerfile, onGpu);
   const { builder, registryAuth, cacheRepository, caBundle } = config;
   return {
     variant: config.variant,
@@ -125,7 +127,7 @@ export function planRelease(
       TORCH_INDEX_URL: torchIndex.url,
       ...(pipIndex && { PIP_INDEX_URL: pipIndex.url }),
       ...(config.constraints && { CONSTRAINTS: readFileSync(config.constraints, "utf8") }),
-      ...proofArgs(proof),
+      ...proofArgs(proof, onGpu?.gpu),
       // The date of the image. Those of its files are settled in the Dockerfile: rewriting them on export would read and
       // compress every layer again for each commit.
       SOURCE_DATE_EPOCH: String(source.committedAt),
@@ -149,20 +151,6 @@ export function planRelease(
     },
     labels: labelsOf(config, source, bases[variant.runtimeBase] ?? "", proof),
   };
-}
-
-/** The base images by their ARGs. */
-function planBases(config: Config, dockerfile: DockerfileFacts): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(variants[config.variant].bases).map(([name, arg]) => {
-      const base = config.baseImages[name as BaseName] ?? dockerfile.args.get(arg);
-      if (base === undefined || !pinnedImagePattern.test(base)) {
-        const right = "an image with its digest (name:tag@sha256:<64 hex digits>); `make update-bases` pins it";
-        throw new ConfigError([`ARG ${arg} in ${dockerfile.path} is ${shown(base)}; it must be ${right}.`]);
-      }
-      return [arg, base];
-    }),
-  );
 }
 
 function planModels(config: Config, dockerfile: DockerfileFacts): Record<ModelName, PlannedModel> {

@@ -3,7 +3,10 @@ import type { ExpectedProof } from "../registry/published.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./configReader.ts";
 import type { DockerfileFacts } from "./dockerfile.ts";
+import type { GpuPlan } from "./gpu.ts";
+import type { GpuIdentity } from "./gpuIdentity.ts";
 import { type ModelName, modelNames, models } from "./models.ts";
+import { info, type Remark, warn } from "./remark.ts";
 import { variants } from "./variants.ts";
 
 /** What an image has to show before it is published, beside what it is made of. */
@@ -20,6 +23,8 @@ export interface PlannedProof {
   gpuProof: Config["gpuProof"];
   /** The GPU and the driver that it is proven on; absent where it is not proven on any. */
   gpu?: string;
+  /** Why it is not proven on a GPU, where it could be. */
+  withoutGpu?: Remark;
 }
 
 /** A portrait that is posted as a form, and the picture that must come back. */
@@ -42,10 +47,10 @@ const decidesCode = /^(LD_|PYTHON)/;
 /**
  * Puts together what the stack asks of the proof.
  *
- * @param gpu the GPU and the driver that the builder has for it
+ * @param onGpu the GPU that the builder has for it, or why it has none
  * @throws ConfigError for a variable that would make the proof one of another image
  */
-export function planProof(config: Config, dockerfile: DockerfileFacts, gpu?: string): PlannedProof {
+export function planProof(config: Config, dockerfile: DockerfileFacts, onGpu?: GpuPlan): PlannedProof {
   const { smokeTest: boots, unusedModels, network, gpuProof, proofEnvironment } = config;
   const problems = Object.keys(proofEnvironment).flatMap((name) => {
     const reason = dockerfile.variables.has(name)
@@ -65,18 +70,24 @@ export function planProof(config: Config, dockerfile: DockerfileFacts, gpu?: str
     network,
     environment: Object.fromEntries(Object.entries(proofEnvironment).sort()),
     gpuProof: variants[config.variant].device === "cpu" ? "off" : gpuProof,
-    ...(gpu && { gpu }),
+    ...(onGpu?.gpu && { gpu: onGpu.gpu.name }),
+    ...(onGpu?.without && { withoutGpu: onGpu.without }),
   };
 }
 
 /** The build args of the proof. What is as the Dockerfile has it is not among them: docker-build takes empty for unknown. */
-export function proofArgs({ boots, unusedModels, network, environment }: PlannedProof): Record<string, string> {
+export function proofArgs(
+  { boots, unusedModels, network, environment }: PlannedProof,
+  gpu?: GpuIdentity,
+): Record<string, string> {
   const lines = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
   return {
     ...(!boots && { SMOKE_TEST: "0" }),
     ...(unusedModels.length > 0 && { UNUSED_MODELS: unusedModels.map((name) => models[name].file).join(" ") }),
     ...(network !== "refused" && { PROOF_NETWORK: network }),
     ...(lines.length > 0 && { PROOF_ENVIRONMENT: lines.join("\n") }),
+    ...(gpu && { GPU_PROOF: "required", GPU_IDENTITY: gpu.identity }),
+    ...(gpu?.frontend && { BUILDKIT_SYNTAX: gpu.frontend }),
   };
 }
 
@@ -93,8 +104,8 @@ export function expectedProof({
   return { boots, unusedModels: unusedModels.map((name) => models[name].file), network, environment, onGpu };
 }
 
-/** What a person should know of a proof that shows less than it could; `warn` where the config could be another. */
-export function proofRemarks(proof: PlannedProof): { severity: "info" | "warn"; message: string }[] {
+/** What a person should know of a proof: what it shows less than it could, and which GPU it is on. */
+export function proofRemarks(proof: PlannedProof): Remark[] {
   const unused = proof.unusedModels.map((name) => models[name].title).join(", ");
   return [
     ...(!proof.boots
@@ -111,11 +122,7 @@ export function proofRemarks(proof: PlannedProof): { severity: "info" | "warn"; 
     ...(unused
       ? [info(`facecraft:unusedModels: ${unused} is in the image though the application does not open it.`)]
       : []),
-    ...(proof.gpuProof === "auto" && proof.gpu === undefined
-      ? [info("facecraft:gpuProof is auto, and the builder lists no GPU: the image is not proven on one.")]
-      : []),
+    ...(proof.gpu ? [info(`The image is proven on a GPU of the builder: ${proof.gpu}.`)] : []),
+    ...(proof.withoutGpu ? [proof.withoutGpu] : []),
   ];
 }
-
-const warn = (message: string) => ({ severity: "warn" as const, message });
-const info = (message: string) => ({ severity: "info" as const, message });

@@ -124,12 +124,14 @@ describe("the plan of a release", () => {
   });
 
   test("says of a gpu image on what it is proven, in a label that a preview knows", () => {
-    const gpu = "NVIDIA A10, driver 535.104.05";
+    const name = "NVIDIA A10, driver 535.104.05";
+    const gpu = { name, identity: `${name}, 0123456789abcdef` };
     const dockerfile = readDockerfile(variants.gpu.dockerfile);
     const config = parseConfig({ variant: "gpu", source: "app" });
-    expect(planRelease(config, dockerfile, source, undefined, gpu)).toMatchObject({
-      labels: { "facecraft.proof.gpu": gpu },
-      proof: { gpuProof: "auto", gpu },
+    expect(planRelease(config, dockerfile, source, undefined, { gpu })).toMatchObject({
+      labels: { "facecraft.proof.gpu": name },
+      proof: { gpuProof: "auto", gpu: name },
+      buildArgs: { GPU_PROOF: "required", GPU_IDENTITY: gpu.identity },
     });
     expect(planRelease(config, dockerfile, source).labels).toMatchObject({ "facecraft.proof.gpu": "not proven" });
   });
@@ -145,10 +147,16 @@ describe("the plan of a release", () => {
       "warn: facecraft:network is allowed: an application that tries to reach the network in the proof is released.",
       "info: facecraft:unusedModels: CodeFormer is in the image though the application does not open it.",
     ]);
-    expect(said("gpu", {})).toEqual([
-      "info: facecraft:gpuProof is auto, and the builder lists no GPU: the image is not proven on one.",
+    const dockerfile = readDockerfile(variants.gpu.dockerfile);
+    const config = parseConfig({ variant: "gpu", source: "app" });
+    const remark = { severity: "warn", message: "Nobody knows." } as const;
+    expect(proofRemarks(planRelease(config, dockerfile, source, undefined, { without: remark }).proof)).toEqual([
+      remark,
     ]);
-    expect(said("gpu", { gpuProof: "off" })).toEqual([]);
+    const gpu = { name: "NVIDIA A10, driver 535.104.05", identity: "" };
+    expect(proofRemarks(planRelease(config, dockerfile, source, undefined, { gpu }).proof)).toEqual([
+      { severity: "info", message: "The image is proven on a GPU of the builder: NVIDIA A10, driver 535.104.05." },
+    ]);
   });
 
   test.each([
