@@ -72,7 +72,7 @@ def tensor(rows, device="cpu"):
 '''
 
 TORCH_CUDA = '''\
-"""The stand-in sees a GPU where one that is a stand-in itself says what it is, as "NAME, CAPABILITY"."""
+"""The stand-in sees a GPU where one that is a stand-in itself says what it is: "NAME, CAPABILITY, DRIVER"."""
 import os
 
 from .. import version
@@ -80,7 +80,7 @@ from .. import version
 WITHOUT = "No CUDA GPUs are available"
 FAULT = os.environ.get("FACECRAFT_STANDIN_GPU_FAULT")
 _gpu = os.environ.get("FACECRAFT_STANDIN_GPU") if version.cuda else None
-_name, _capability = (_gpu.split(", ") if _gpu else ("", ""))
+_name, _capability = (_gpu or ", ").split(", ")[:2]
 
 
 def is_available():
