@@ -3,11 +3,12 @@
 
 import { spawn } from "node:child_process";
 import { createCipheriv, createHash, randomBytes } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { baseImages } from "../local/base.ts";
 import { local, root } from "../local/paths.ts";
 import { knownPorts } from "../local/ports.ts";
+import { segmentationGraph } from "../local/standins/models/graph.ts";
 import { wheelsAddress } from "../local/wheels.ts";
 import { readImage } from "../registry/image.ts";
 import { summarize } from "../reports/image/summary.ts";
@@ -23,7 +24,8 @@ if (!ports) {
 const folder = join(local, "bench");
 mkdirSync(folder, { recursive: true });
 const codeformer = model("codeformer.pth", 376_637_898);
-const u2net = model("u2net_human_seg.onnx", 175_997_641);
+// One that computes: rembg opens it.
+const u2net = keep("u2net_human_seg.onnx", () => segmentationGraph(430));
 const server = spawn(process.execPath, [join(root, "local/file-server.ts"), folder, "0"], {
   stdio: ["ignore", "pipe", "inherit"],
 });
@@ -58,12 +60,15 @@ try {
     const appChange = await style.build("app");
     appendFileSync(join(style.app, "requirements.txt"), "tabulate==0.9.0\n");
     const dependencyChange = await style.build("dependency");
+    const start = await style.firstStart("first");
     const image = summarize(await readImage(`${style.repository}:first`));
     results[style.name] = {
       "cold build and push, s": cold,
       "the same again, s": warm,
       "after one line of the app, s": appChange,
       "after one more dependency, s": dependencyChange,
+      "first start of a container until it is ready, s": start.wall,
+      "the same, s of CPU": start.cpu,
       "compressed, bytes": image.compressedBytes,
       "files in all layers, bytes": image.storedBytes,
       "stored but never seen, bytes": image.wastedBytes,
@@ -97,12 +102,12 @@ function shown(value = Number.NaN): string {
 
 /** A file of that size that does not compress, always the same; returns its sha256. */
 function model(name: string, size: number): string {
-  const bytes = createCipheriv("aes-128-ctr", Buffer.alloc(16), createHash("md5").update(name).digest()).update(
-    Buffer.alloc(size),
-  );
-  const file = join(folder, name);
-  if (!existsSync(file)) {
-    writeFileSync(file, bytes);
-  }
+  const key = createHash("md5").update(name).digest();
+  return keep(name, () => createCipheriv("aes-128-ctr", Buffer.alloc(16), key).update(Buffer.alloc(size)));
+}
+
+function keep(name: string, make: () => Buffer): string {
+  const bytes = make();
+  writeFileSync(join(folder, name), bytes);
   return createHash("sha256").update(bytes).digest("hex");
 }

@@ -11,6 +11,7 @@ export interface ImageConfig {
   variant?: string;
   config?: {
     User?: string;
+    Cmd?: string[];
     /** `NAME=value`. */
     Env?: string[];
     /** Keyed `8000/tcp`. */

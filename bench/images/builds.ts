@@ -1,9 +1,11 @@
-import { cpSync, mkdtempSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { output } from "../../local/exec.ts";
 import { paths, root } from "../../local/paths.ts";
 import { toolPath } from "../../local/tools.ts";
+import { readConfig } from "../../registry/imageConfig.ts";
+import { onePlatform } from "../../registry/platforms.ts";
 import { Repository } from "../../registry/repository.ts";
 
 /** One way to write the Dockerfile, with a copy of the application that can be edited. */
@@ -40,6 +42,25 @@ export class Style {
       { env: { ...process.env, PATH: toolPath() } },
     );
     return (performance.now() - started) / 1000;
+  }
+
+  /** Runs the image's own command in a container of its own, without a network, until it is ready. @returns seconds */
+  async firstStart(tag: string): Promise<{ wall: number; cpu: number }> {
+    const repository = new Repository(this.repository);
+    const { digest } = await repository.manifest(tag);
+    const command = (await readConfig(repository, await onePlatform(repository, tag))).config?.Cmd ?? [];
+    const folder = mkdtempSync(join(tmpdir(), "facecraft-bench-"));
+    cpSync(join(import.meta.dirname, "first_start.py"), join(folder, "first_start.py"));
+    const step = `RUN --network=none --mount=type=tmpfs,target=/tmp python3 /first_start.py ${command.join(" ")} > /app/logs/started`;
+    const lines = [`FROM ${this.repository}@${digest} AS run`, "COPY first_start.py /", step];
+    const dockerfile = [...lines, "FROM scratch", "COPY --from=run /app/logs/started /", ""].join("\n");
+    writeFileSync(join(folder, "Dockerfile"), dockerfile);
+    const build = ["--addr", `unix://${paths.buildkitSocket}`, "build", "--frontend", "dockerfile.v0", "--no-cache"];
+    const inputs = ["--local", `context=${folder}`, "--local", `dockerfile=${folder}`];
+    await output("buildctl", [...build, ...inputs, "--output", `type=local,dest=${folder}/out`], {
+      env: { ...process.env, PATH: toolPath() },
+    });
+    return JSON.parse(readFileSync(join(folder, "out/started"), "utf8").trim().split("\n").at(-1) ?? "");
   }
 
   /** Bytes of the layers of `tag` that a registry or node does not have yet when it has `base`. */

@@ -6,19 +6,22 @@
  */
 
 const side = 320;
-const planes = 30;
 
 /** Number of a field and its value: an integer, a text, or bytes (those of a message, too). */
 type Field = [number: number, value: number | string | Uint8Array];
 
-/** The bytes of the file: 12 MB, the same on every machine. */
-export function segmentationGraph(): Buffer {
+/**
+ * The bytes of the file, the same on every machine.
+ *
+ * @param planes how large it is: 0.41 MB each
+ */
+export function segmentationGraph(planes = 30): Buffer {
   const graph = message([
     [1, node("ReduceMean", ["picture"], "brightness", [axes(1)])],
     [1, node("ReduceMean", ["places"], "place", [axes(1)])],
     [1, node("Add", ["brightness", "place"], "mask")],
     [2, "stand-in for u2net_human_seg"],
-    [5, tensor("places", [1, planes, side, side], places())],
+    [5, tensor("places", [1, planes, side, side], places(planes))],
     [11, value("picture", [1, 3, side, side])],
     [12, value("mask", [1, 1, side, side])],
   ]);
@@ -35,7 +38,7 @@ export function segmentationGraph(): Buffer {
  * Where a person is in a picture: upright ovals around its middle, each plane a larger one. Only operations that IEEE 754 rounds
  * exactly take part, so every machine writes the same bytes.
  */
-function places(): Buffer {
+function places(planes: number): Buffer {
   const bytes = Buffer.alloc(4 * planes * side * side);
   let at = 0;
   for (let plane = 0; plane < planes; plane++) {
