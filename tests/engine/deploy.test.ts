@@ -95,6 +95,14 @@ describe("a deploy stack", () => {
     expect(container.HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ["ALL"], Memory: 4 * 2 ** 30 });
     expect(container.State.Health.Status).toBe("healthy");
 
+    const compiled = async (folder: string) => {
+      const list = `cd ${folder} && find . -name '*.nb[ci]' | sort | xargs sha256sum`;
+      return output("docker", ["exec", id as string, "sh", "-c", list], { env });
+    };
+    const warm = await compiled("/usr/share/facecraft/numba");
+    expect(warm.split("\n").length, "what numba compiles for rembg's import").toBeGreaterThan(20);
+    expect(await compiled("/tmp/.cache/numba"), "numba has compiled something at the start").toBe(warm);
+
     const again = await deploy("up", "staging", "good");
     expect(again.text).toContain("3 unchanged");
   });
