@@ -13,7 +13,7 @@ export function proofRows({ steps }: Plan): ProofRow[] {
   if (!proof) {
     return [];
   }
-  const { boots, unusedModels, network, environment } = proof;
+  const { boots, unusedModels, network, environment, gpuProof, gpu } = proof;
   const titles = (names: readonly ModelName[]) => names.map((name) => models[name].title).join(", ");
   const used = modelNames.filter((name) => !unusedModels.includes(name));
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
@@ -23,7 +23,7 @@ export function proofRows({ steps }: Plan): ProofRow[] {
     ...(boots && unusedModels.length > 0 ? [{ what: "models that must not", is: titles(unusedModels) }] : []),
     { what: "network", is: boots ? network : "not watched" },
     ...(variables.length > 0 ? [{ what: "environment", is: variables.join(", ") }] : []),
-    ...(isForGpus(steps) ? [{ what: "GPU", is: gpuOf(proof) }] : []),
+    ...(isForGpus(steps) ? [{ what: "GPU", is: `${gpuProof}: ${gpu ?? "not proven on one"}` }] : []),
   ];
 }
 
@@ -50,8 +50,4 @@ function requestOf({ request: { method, path, picture, expected } }: PlannedProo
 
 function isForGpus(steps: Plan["steps"]): boolean {
   return steps.some(({ after }) => fields(after?.inputs.labels)[gpuLabel] !== undefined);
-}
-
-function gpuOf({ gpuProof, gpu }: PlannedProof): string {
-  return `${gpuProof}: ${gpu ?? (gpuProof === "off" ? "not proven on one" : "not proven on one, the builder lists none")}`;
 }

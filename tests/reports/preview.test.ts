@@ -273,7 +273,7 @@ describe("what a report says of the proof", () => {
   });
 
   test.each([
-    [{ gpuProof: "auto" }, "auto: not proven on one, the builder lists none"],
+    [{ gpuProof: "auto" }, "auto: not proven on one"],
     [{ gpuProof: "auto", gpu: "NVIDIA A10, driver 535.104.05" }, "auto: NVIDIA A10, driver 535.104.05"],
     [{ gpuProof: "required", gpu: "NVIDIA A10, driver 535.104.05" }, "required: NVIDIA A10, driver 535.104.05"],
     [{ gpuProof: "off" }, "off: not proven on one"],
