@@ -1,11 +1,13 @@
-import { existsSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Listed } from "../plan/devices.ts";
 import { baseImages } from "./base.ts";
 import { which } from "./exec.ts";
-import { tools } from "./paths.ts";
+import { paths, root, tools } from "./paths.ts";
 import { knownPorts } from "./ports.ts";
 import { provenOrigin } from "./proof.ts";
 import { runningServices } from "./services.ts";
+import { localBuilder } from "./stackConfig.ts";
 import { standIns } from "./standins/models/models.ts";
 import { pinnedOnly, readLock, thisPlatform, toolDownload } from "./toolLock.ts";
 import { type Origin, pulumiTools, serviceTools } from "./tools.ts";
@@ -87,6 +89,8 @@ export async function doctor(): Promise<boolean> {
       ...Object.entries(images ?? {}).map(([arg, image]) => [arg, image]),
     ]),
   );
+  console.log("\nA GPU for the proof of gpu images (docs/gpu.md)");
+  console.log(table(await gpus()));
   for (const line of new Set(advice)) {
     console.log(`\n${line}`);
   }
@@ -94,6 +98,33 @@ export async function doctor(): Promise<boolean> {
     console.log(`\n${tools} is not there yet; \`make up\` makes it.`);
   }
   return healthy;
+}
+
+/** Which builder has one: that of the local stacks, and where there is Docker that of the stack gpu. Nothing is started for that. */
+async function gpus(): Promise<string[][]> {
+  const [{ askBuildKit, listDevices }, { whatIsMissing }] = await Promise.all([
+    import("../plan/devices.ts"),
+    import("../plan/gpu.ts"),
+  ]);
+  const say = (listed: Listed) => {
+    const missing = "unknown" in listed ? { reason: `not known: ${listed.unknown}` } : whatIsMissing(listed.devices);
+    return missing?.reason ?? "has one";
+  };
+  const rows = [];
+  const runs = runningServices().some(({ name, pid }) => name === "buildkitd" && pid !== undefined);
+  const local = runs
+    ? say(await askBuildKit({ endpoint: `unix://${paths.buildkitSocket}`, options: {} }, 3000))
+    : "stopped";
+  rows.push([localBuilder, "local-gpu", local]);
+  if (which("docker")) {
+    const { parseStackFile } = await import("./stackFile.ts");
+    const file = "Pulumi.gpu.yaml";
+    const { config } = parseStackFile(readFileSync(join(root, file), "utf8"), file);
+    const builder = config?.["facecraft:builder"];
+    const name = typeof builder === "string" ? builder : undefined;
+    rows.push([name ?? "the builder that buildx has selected", "gpu", say(await listDevices(name, 3000, false))]);
+  }
+  return rows;
 }
 
 /** How Node.js got here; what local/run unpacked says so itself. */

@@ -19,8 +19,9 @@ export type Listed = { devices: Device[] } | { unknown: string };
  *
  * @param builder name of a buildx builder; default: the one that buildx has selected
  * @param patience milliseconds that a BuildKit may take to answer
+ * @param start whether a builder that is not running is started, as a build would; before that, it lists nothing
  */
-export async function listDevices(builder: string | undefined, patience = 5000): Promise<Listed> {
+export async function listDevices(builder: string | undefined, patience = 5000, start = true): Promise<Listed> {
   const nodes = (builder === undefined ? [] : remoteNodes(builder)) ?? [];
   const answers: Listed[] = [];
   // A build goes to the first node that can be had.
@@ -31,7 +32,7 @@ export async function listDevices(builder: string | undefined, patience = 5000):
     }
     answers.push(answer);
   }
-  return answers[0] ?? askBuildx(builder);
+  return answers[0] ?? askBuildx(builder, start);
 }
 
 /** Whether a node is reached without another program. */
@@ -39,8 +40,8 @@ export function isDirect({ endpoint }: RemoteNode): boolean {
   return /^(unix|tcp):/.test(endpoint);
 }
 
-/** Asks a BuildKit by `moby.buildkit.v1.Control/ListWorkers`, in which a request says nothing. */
-async function askBuildKit({ endpoint, options }: RemoteNode, patience: number): Promise<Listed> {
+/** Asks a BuildKit itself, by `moby.buildkit.v1.Control/ListWorkers`, in which a request says nothing. */
+export async function askBuildKit({ endpoint, options }: RemoteNode, patience: number): Promise<Listed> {
   const { Client, credentials, status } = await import("@grpc/grpc-js");
   const { cacert, cert, key, servername } = options;
   const { protocol, host, pathname } = new URL(endpoint);
@@ -133,9 +134,8 @@ function* fields(message: Uint8Array): Generator<[number, number | Uint8Array]> 
   }
 }
 
-/** `--bootstrap` starts a builder that is not running, as the build would; before that, it lists nothing. */
-async function askBuildx(builder: string | undefined): Promise<Listed> {
-  const args = ["buildx", "inspect", "--bootstrap", ...(builder === undefined ? [] : [builder])];
+async function askBuildx(builder: string | undefined, start: boolean): Promise<Listed> {
+  const args = ["buildx", "inspect", ...(start ? ["--bootstrap"] : []), ...(builder === undefined ? [] : [builder])];
   const { code, text } = await run("docker", args, 120_000);
   if (code === undefined) {
     return { unknown: "`docker buildx inspect` tells that, and there is no docker on the PATH" };

@@ -53,7 +53,7 @@ export async function planGpu(config: Config, dockerfile: DockerfileFacts): Prom
 }
 
 /** Why the devices of a builder are no GPU for a proof; undefined when one is. */
-function whatIsMissing(devices: readonly Device[]): { remark: typeof warn; reason: string } | undefined {
+export function whatIsMissing(devices: readonly Device[]): { remark: typeof warn; reason: string } | undefined {
   const gpus = devices.filter(({ name }) => name === kind || name.startsWith(`${kind}=`));
   if (gpus.length === 0) {
     return { remark: info, reason: `lists no GPU (the device ${wanted})` };
