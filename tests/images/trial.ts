@@ -21,6 +21,7 @@ import { paths, root } from "../../local/paths.ts";
 import { knownPorts } from "../../local/ports.ts";
 import { toolPath } from "../../local/tools.ts";
 import { wheelsAddress } from "../../local/wheels.ts";
+import { type Variant, variants } from "../../plan/variants.ts";
 import { buildctlArgs, documentedBuild } from "./documentedBuild.ts";
 import { mainModule } from "./mainModule.ts";
 
@@ -59,16 +60,25 @@ export interface Built {
   digest?: string;
 }
 
-/** Builds the CPU Dockerfile as it stands, from an application and models of the test's own, on the local builder. */
+/** What is built, and where. */
+export interface TrialPlace {
+  variant: Variant;
+  /** The builder's. */
+  socket: string;
+}
+
+/** Builds a Dockerfile as it stands, from an application and models of the test's own. */
 export class Trial {
   readonly folder = mkdtempSync(join(tmpdir(), "facecraft-image-"));
   readonly files = new Map<string, Buffer>();
   readonly args: Record<string, string>;
   readonly #server: Server;
+  readonly #place: TrialPlace;
   readonly url: string;
 
-  private constructor(server: Server, args: Record<string, string>) {
+  private constructor(server: Server, args: Record<string, string>, place: TrialPlace) {
     this.#server = server;
+    this.#place = place;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     this.args = { ...args };
     for (const [path, text] of Object.entries(application)) {
@@ -82,7 +92,8 @@ export class Trial {
     }
   }
 
-  static async make(): Promise<Trial> {
+  /** Of the CPU image on the local builder, where nothing else is said. */
+  static async make(place: TrialPlace = { variant: "cpu", socket: paths.buildkitSocket }): Promise<Trial> {
     const ports = knownPorts();
     if (!ports) {
       throw new Error("The local services are not up; run these tests with `make test`.");
@@ -94,8 +105,10 @@ export class Trial {
       response.writeHead(body ? 200 : 404, path.endsWith("/") ? { "content-type": "text/html" } : {}).end(body);
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { PYTHON_IMAGE = "" } = await baseImages();
-    const trial = new Trial(server, { PYTHON_IMAGE, TORCH_INDEX_URL: `${wheelsAddress(ports)}/whl/cpu` });
+    const { runtimeBase, torch } = variants[place.variant];
+    const base = (await baseImages())[runtimeBase] ?? "";
+    const index = `${wheelsAddress(ports)}/whl/${torch.flavour}`;
+    const trial = new Trial(server, { [runtimeBase]: base, TORCH_INDEX_URL: index }, place);
     files.current = trial.files;
     return trial;
   }
@@ -123,8 +136,12 @@ export class Trial {
       const built = await run(
         "buildctl",
         [
-          ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
-          ...buildctlArgs(options.command ?? documentedBuild("docker/Dockerfile.cpu"), checkout, this.folder),
+          ...["--addr", `unix://${this.#place.socket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
+          ...buildctlArgs(
+            options.command ?? documentedBuild(variants[this.#place.variant].dockerfile),
+            checkout,
+            this.folder,
+          ),
           ...["--metadata-file", metadata],
           ...(options.target ? ["--opt", `target=${options.target}`] : []),
           ...(options.request ? ["--opt", `requestid=${options.request}`] : []),
