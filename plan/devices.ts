@@ -10,8 +10,8 @@ export interface Device {
   allowed: boolean;
 }
 
-/** What a builder has; or why that cannot be known, in words that follow a colon. */
-export type Listed = { devices: Device[] } | { unknown: string };
+/** What a builder has, and which of its nodes said so, where one was asked; or why that cannot be known, in words that follow a colon. */
+export type Listed = { devices: Device[]; node?: RemoteNode } | { unknown: string };
 
 /**
  * Asks a builder for the devices that it can give to build steps. A BuildKit of the driver `remote` is asked itself, of the
@@ -28,7 +28,7 @@ export async function listDevices(builder: string | undefined, patience = 5000, 
   for (const node of nodes.filter(isDirect)) {
     const answer = await askBuildKit(node, patience);
     if ("devices" in answer) {
-      return answer;
+      return { ...answer, node };
     }
     answers.push(answer);
   }
@@ -36,7 +36,7 @@ export async function listDevices(builder: string | undefined, patience = 5000, 
 }
 
 /** Whether a node is reached without another program. */
-export function isDirect({ endpoint }: RemoteNode): boolean {
+function isDirect({ endpoint }: RemoteNode): boolean {
   return /^(unix|tcp):/.test(endpoint);
 }
 

@@ -46,7 +46,7 @@ export async function planGpu(config: Config, dockerfile: DockerfileFacts): Prom
   }
   const frontend = dockerfile.args.get("DEVICE_FRONTEND") ?? "";
   const base = planBases(config, dockerfile)[runtimeBase] ?? "";
-  const found = await identifyGpu({ builder: config.builder, base, frontend });
+  const found = await identifyGpu({ builder: config.builder, node: listed.node, base, frontend });
   return "fault" in found
     ? leave(warn, `${builder} lists ${wanted}, but cannot say which GPU that is (${found.fault})`)
     : { gpu: found };

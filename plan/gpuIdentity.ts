@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RemoteNode, remoteNodes } from "./builder.ts";
-import { isDirect, run } from "./devices.ts";
+import type { RemoteNode } from "./builder.ts";
+import { run } from "./devices.ts";
 
 /** A GPU as the steps of a build get it. */
 export interface GpuIdentity {
@@ -19,6 +19,8 @@ export interface GpuIdentity {
 export interface Question {
   /** Name of a buildx builder; default: the one that buildx has selected. */
   builder: string | undefined;
+  /** Its node that has listed the GPU, where that is reached without buildx. */
+  node?: RemoteNode | undefined;
   /** The image that the steps run in. */
   base: string;
   /** A Dockerfile frontend that takes devices, by its digest. */
@@ -36,17 +38,17 @@ const patience = 30 * 60_000;
  *
  * @returns the GPU, or why nothing can be said, in words that follow a colon
  */
-export async function identifyGpu({ builder, base, frontend }: Question): Promise<GpuIdentity | { fault: string }> {
+export async function identifyGpu({ base, frontend, ...place }: Question): Promise<GpuIdentity | { fault: string }> {
   const out = await mkdtemp(join(tmpdir(), "facecraft-gpu-"));
   try {
-    const own = await build(builder, { BASE_IMAGE: base }, out);
+    const own = await build(place, { BASE_IMAGE: base }, out);
     if (own === undefined) {
       return { ...(await read(out)) };
     }
     if (!own.includes("device feature is only supported in Dockerfile frontend")) {
       return { fault: own };
     }
-    const fault = await build(builder, { BASE_IMAGE: base, BUILDKIT_SYNTAX: frontend }, out);
+    const fault = await build(place, { BASE_IMAGE: base, BUILDKIT_SYNTAX: frontend }, out);
     if (fault === undefined) {
       return { ...(await read(out)), frontend };
     }
@@ -59,11 +61,10 @@ export async function identifyGpu({ builder, base, frontend }: Question): Promis
 
 /** Builds without the cache, with the client that is there. @returns why that failed */
 async function build(
-  builder: string | undefined,
+  { builder, node }: Pick<Question, "builder" | "node">,
   args: Record<string, string>,
   out: string,
 ): Promise<string | undefined> {
-  const [node] = ((builder === undefined ? [] : remoteNodes(builder)) ?? []).filter(isDirect);
   for (const [program, words] of [
     ...(node ? [["buildctl", buildctl(node, args, out)] as const] : []),
     ["docker", buildx(builder, args, out)] as const,

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { baseImages } from "../../local/base.ts";
 import type { StandInGpu } from "../../local/standins/gpu/spec.ts";
 import { toolPath } from "../../local/tools.ts";
+import { readDockerfile } from "../../plan/dockerfile.ts";
 import { type GpuIdentity, identifyGpu } from "../../plan/gpuIdentity.ts";
 import { builderName, GpuBuilder } from "./gpuBuilder.ts";
 import { Trial } from "./trial.ts";
@@ -36,7 +37,9 @@ beforeEach(async () => {
 
 async function identify(): Promise<GpuIdentity> {
   const { CUDA_RUNTIME_IMAGE: base = "" } = await baseImages();
-  const found = await identifyGpu({ builder: builderName, base, frontend: "none" });
+  const frontend = readDockerfile("docker/Dockerfile.gpu").args.get("DEVICE_FRONTEND") ?? "";
+  const node = { endpoint: `unix://${builder.socket}`, options: {} };
+  const found = await identifyGpu({ builder: builderName, node, base, frontend });
   expect(found).not.toHaveProperty("fault");
   return found as GpuIdentity;
 }
@@ -46,6 +49,9 @@ async function require(now: StandInGpu): Promise<GpuIdentity> {
   await builder.has(now);
   const found = await identify();
   Object.assign(trial.args, { GPU_PROOF: "required", GPU_IDENTITY: found.identity });
+  if (found.frontend) {
+    trial.args.BUILDKIT_SYNTAX = found.frontend;
+  }
   return found;
 }
 

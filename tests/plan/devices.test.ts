@@ -84,6 +84,12 @@ function docker(script: string): void {
   writeFileSync(join(folder, "bin/docker"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
 }
 
+/** What is listed, whichever node said so. */
+async function list(...asked: Parameters<typeof listDevices>) {
+  const listed = await listDevices(...asked);
+  return "devices" in listed ? { devices: listed.devices } : listed;
+}
+
 const gpu = { name: "nvidia.com/gpu=all", allowed: true };
 
 describe("a BuildKit of the driver remote", () => {
@@ -92,7 +98,7 @@ describe("a BuildKit of the driver remote", () => {
     const answer = worker(gpu, { name: "vendor.example/fpga=0" }, { name: "nvidia.com/gpu", onDemand: true });
     await buildkit(`unix:${socket}`, answer);
     instance([`unix://${encodeURI(socket)}`]);
-    expect(await listDevices("b")).toEqual({
+    expect(await list("b")).toEqual({
       devices: [gpu, { name: "vendor.example/fpga=0", allowed: false }, { name: "nvidia.com/gpu", allowed: true }],
     });
   });
@@ -100,7 +106,7 @@ describe("a BuildKit of the driver remote", () => {
   test("tells over a port that it has none", async () => {
     const port = await buildkit("127.0.0.1:0", worker());
     instance([`tcp://127.0.0.1:${port}`]);
-    expect(await listDevices("b")).toEqual({ devices: [] });
+    expect(await list("b")).toEqual({ devices: [] });
   });
 
   test("is asked past the proxies of the environment", async () => {
@@ -108,7 +114,7 @@ describe("a BuildKit of the driver remote", () => {
     vi.stubEnv("grpc_proxy", "http://127.0.0.1:2");
     const port = await buildkit("127.0.0.1:0", worker(gpu));
     instance([`tcp://127.0.0.1:${port}`]);
-    expect(await listDevices("b")).toEqual({ devices: [gpu] });
+    expect(await list("b")).toEqual({ devices: [gpu] });
   });
 
   test("is asked with the keys that buildx has of it", async () => {
@@ -132,18 +138,18 @@ describe("a BuildKit of the driver remote", () => {
     );
     const keys = { cacert: cert, cert, key, servername: "builder.example" };
     instance([`tcp://127.0.0.1:${port}`], keys);
-    expect(await listDevices("b")).toEqual({ devices: [gpu] });
+    expect(await list("b")).toEqual({ devices: [gpu] });
 
     instance([`tcp://127.0.0.1:${port}`], { cacert: cert, servername: "builder.example" });
-    expect(await listDevices("b")).toMatchObject({ unknown: expect.stringContaining(`tcp://127.0.0.1:${port}: `) });
+    expect(await list("b")).toMatchObject({ unknown: expect.stringContaining(`tcp://127.0.0.1:${port}: `) });
     instance([`tcp://127.0.0.1:${port}`], { ...keys, cacert: join(folder, "none.pem") });
-    expect(await listDevices("b")).toMatchObject({ unknown: expect.stringContaining("none.pem") });
+    expect(await list("b")).toMatchObject({ unknown: expect.stringContaining("none.pem") });
   });
 
   test("that says nothing is not waited for", async () => {
     const port = await buildkit("127.0.0.1:0", "stalls");
     instance([`tcp://127.0.0.1:${port}`]);
-    expect(await listDevices("b", 300)).toEqual({
+    expect(await list("b", 300)).toEqual({
       unknown: `tcp://127.0.0.1:${port}: it does not answer within 0.3 s`,
     });
   });
@@ -151,7 +157,7 @@ describe("a BuildKit of the driver remote", () => {
   test("that refuses is told in its own words", async () => {
     const port = await buildkit("127.0.0.1:0", "refuses");
     instance([`tcp://127.0.0.1:${port}`]);
-    expect(await listDevices("b")).toEqual({
+    expect(await list("b")).toEqual({
       unknown: `tcp://127.0.0.1:${port}: unknown service moby.buildkit.v1.Control`,
     });
   });
@@ -160,17 +166,18 @@ describe("a BuildKit of the driver remote", () => {
     for (const answer of [Buffer.from("\x0a\xff\x01"), Buffer.from("HTTP/1.1 400 Bad Request")]) {
       const port = await buildkit("127.0.0.1:0", answer);
       instance([`tcp://127.0.0.1:${port}`]);
-      expect(await listDevices("b")).toMatchObject({ unknown: expect.stringMatching(/its answer is/) });
+      expect(await list("b")).toMatchObject({ unknown: expect.stringMatching(/its answer is/) });
       server?.forceShutdown();
     }
   });
 
   test("that is not there is told; another node of the builder answers for it", async () => {
     instance(["unix:///nowhere/buildkitd.sock"]);
-    expect(await listDevices("b")).toMatchObject({ unknown: expect.stringMatching(/^unix:\/\/\/nowhere.*ENOENT/) });
+    expect(await list("b")).toMatchObject({ unknown: expect.stringMatching(/^unix:\/\/\/nowhere.*ENOENT/) });
     const port = await buildkit("127.0.0.1:0", worker(gpu));
     instance(["unix:///nowhere/buildkitd.sock", `tcp://127.0.0.1:${port}`]);
-    expect(await listDevices("b")).toEqual({ devices: [gpu] });
+    const node = { endpoint: `tcp://127.0.0.1:${port}`, options: {} };
+    expect(await listDevices("b")).toEqual({ devices: [gpu], node });
   });
 });
 
@@ -220,25 +227,25 @@ GC Policy rule#0:
       { name: "nvidia.com/gpu=all", allowed: true },
       { name: "nvidia.com/gpu", allowed: true },
     ];
-    expect(await listDevices("b")).toEqual({ devices });
+    expect(await list("b")).toEqual({ devices });
     expect(devicesIn(said.replace(/Devices:[\s\S]*/, ""))).toEqual([]);
   });
 
   test("without a name is the one that buildx has selected", async () => {
     docker('[ "$*" = "buildx inspect --bootstrap" ] && echo "Name: default"');
-    expect(await listDevices(undefined)).toEqual({ devices: [] });
+    expect(await list(undefined)).toEqual({ devices: [] });
   });
 
   test("that buildx cannot reach is told in its words", async () => {
     docker('echo "ERROR: Cannot connect to the Docker daemon" >&2; exit 1');
-    expect(await listDevices(undefined)).toEqual({
+    expect(await list(undefined)).toEqual({
       unknown: "`docker buildx inspect --bootstrap` says: ERROR: Cannot connect to the Docker daemon",
     });
   });
 
   test("cannot be asked without docker", async () => {
     vi.stubEnv("PATH", join(folder, "bin"));
-    expect(await listDevices(undefined)).toEqual({
+    expect(await list(undefined)).toEqual({
       unknown: "`docker buildx inspect` tells that, and there is no docker on the PATH",
     });
   });
