@@ -11,7 +11,8 @@ import { builderName, GpuBuilder } from "./gpuBuilder.ts";
 import { Trial } from "./trial.ts";
 
 const gpu: StandInGpu = { name: "NVIDIA Stand-in", capability: "8.6", driver: "535.104.05" };
-const other: StandInGpu = { ...gpu, driver: "550.54.14" };
+// The builder keeps its cache from run to run, so this run's driver is none of an earlier one.
+const other: StandInGpu = { ...gpu, driver: `550.54.${Date.now()}` };
 
 let builder: GpuBuilder;
 let trial: Trial;
@@ -108,7 +109,7 @@ describe("where the builder has a GPU, the image", () => {
     expect(second.identity).not.toBe(first.identity);
     const again = await record();
     expect(cached(again.text)).toBe(false);
-    expect(again.record.gpu).toMatchObject({ driver: "550.54.14" });
+    expect(again.record.gpu).toMatchObject({ driver: other.driver });
     const back = await require(gpu);
     expect(back.identity).toBe(first.identity);
     expect((await record()).record.gpu).toMatchObject({ driver: "535.104.05" });
@@ -125,7 +126,7 @@ describe("where the builder has a GPU, the image", () => {
     await builder.has(other);
     trial.args.GPU_IDENTITY = `${asked.name}, of another digest`;
     const says = `GPU_IDENTITY says ${asked.name}, of another digest: run this again, for the GPU of now`;
-    await refused(`proof: this step has NVIDIA Stand-in, driver 550.54.14, but ${says}`);
+    await refused(`proof: this step has NVIDIA Stand-in, driver ${other.driver}, but ${says}`);
   });
 
   test("is not proven without a word for the cache", async () => {
