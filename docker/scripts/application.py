@@ -13,6 +13,9 @@ from failed import Failed
 # The status of an answer and the start of its text; no status where there was no answer.
 Answer = tuple[int | None, str]
 
+# The most of a log that is read, in bytes from its end.
+LOG = 4 << 20
+
 
 class Application:
     """A started application and its log."""
@@ -27,14 +30,15 @@ class Application:
             self._log.close()
             raise Failed(f"the image's command cannot be started: {error}") from error
 
-    def log(self, length: int = 8000) -> str:
-        """The end of what it said, at most as many bytes."""
+    def log(self, length: int, without: str | None = None) -> str:
+        """The end of what it said, at most as many characters; without the lines that contain something."""
         with Path(self._log.name).open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - length))
-            return file.read(length).decode(errors="replace")
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG))
+            lines = file.read(LOG).decode(errors="replace").splitlines(keepends=True)
+        return "".join(line for line in lines if without is None or without not in line)[-length:]
 
     def wait_until_ready(self, ask: Callable[[], Answer], path: str, seconds: float) -> float:
-        """The seconds from its start to its first answer 200; it is asked every 20 ms."""
+        """The seconds from its start to its first answer 200; it is asked every 50 ms."""
         deadline = time.monotonic() + seconds
         while (answer := ask())[0] != 200:
             if (code := self.ended()) is not None:
@@ -42,12 +46,15 @@ class Application:
             if time.monotonic() > deadline:
                 last = " ".join(str(part) for part in answer if part is not None)
                 raise Failed(f"{path} did not answer 200 within {seconds:g} s; its last answer: {last}")
-            time.sleep(0.02)
+            time.sleep(0.05)
         return time.monotonic() - self._started
 
-    def ended(self) -> int | None:
-        """The code that it ended with; None while it runs."""
-        return self._process.poll()
+    def ended(self, seconds: float = 0) -> int | None:
+        """The code that it ended with, or does within the time; None while it runs."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def peak_memory(self) -> int:
         """Bytes: the most that each of its processes has had in memory, in sum. What they share counts in each."""

@@ -22,7 +22,7 @@ import healthcheck
 import network
 import opened
 import portrait
-from application import Application
+from application import LOG, Application
 from failed import Failed
 from image import MEASURED, MEASUREMENTS, MODELS, PROOF, RECORD
 
@@ -132,9 +132,9 @@ def use(settings: Settings, device: str = "cpu") -> Outcome:
                 with outcome.told():
                     check_health(HEALTHCHECK)
                 with outcome.told():
-                    ask_for_portrait(settings, outcome)
+                    ask_for_portrait(application, settings, outcome)
                     answered = True
-                judge_models(opens.opened(), settings, application.log(1 << 20), outcome)
+                judge_models(opens.opened(), settings, application.log(LOG), outcome)
             judge_network(asks, settings, outcome)
             outcome.measured["peakMemoryBytes"] = application.peak_memory()
             if answered:
@@ -143,14 +143,19 @@ def use(settings: Settings, device: str = "cpu") -> Outcome:
         finally:
             application.kill()
             opens.close()
-            outcome.log = application.log()
+            # How often it was asked whether it is ready says nothing.
+            outcome.log = application.log(8000, f"GET {path} ")
     return outcome
 
 
-def ask_for_portrait(settings: Settings, outcome: Outcome) -> None:
+def ask_for_portrait(application: Application, settings: Settings, outcome: Outcome) -> None:
     request = portrait.read_request()
     started = time.monotonic()
-    answer = portrait.post(request, int(os.environ["FACECRAFT_PORT"]), settings.portrait_seconds)
+    try:
+        answer = portrait.post(request, int(os.environ["FACECRAFT_PORT"]), settings.portrait_seconds)
+    except Failed as failure:
+        code = application.ended(1)
+        raise failure if code is None else Failed(f"{failure}; the application ended with code {code}") from failure
     outcome.measured["portraitSeconds"] = round(time.monotonic() - started, 3)
     outcome.wrong += portrait.check_answer(answer, request)
     outcome.record["portrait"] = "passed"

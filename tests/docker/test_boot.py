@@ -86,7 +86,7 @@ class Boot(Started):
         application = self.start("print('no such thing as a portrait'); raise SystemExit(3)")
         with self.assertRaisesRegex(Failed, "ended with code 3 before /ready answered 200"):
             self.wait(application)
-        self.assertIn("no such thing as a portrait", application.log())
+        self.assertIn("no such thing as a portrait", application.log(8000))
 
     def test_fails_for_an_application_that_never_gets_ready_with_its_last_answer(self) -> None:
         application = self.start(SERVING, status=503)
@@ -127,9 +127,10 @@ class Boot(Started):
     def test_reads_the_log_of_an_application_that_goes_on_writing(self) -> None:
         application = self.start("import time\nfor i in range(100):\n    print(i, flush=True)\n    time.sleep(0.005)\n")
         while application.ended() is None:
-            application.log()
-        self.assertEqual(application.log().split(), [str(number) for number in range(100)])
+            application.log(9)
+        self.assertEqual(application.log(8000).split(), [str(number) for number in range(100)])
         self.assertEqual(application.log(3), "99\n")
+        self.assertEqual(application.log(6, without="9"), "87\n88\n")
 
     def test_measures_the_memory_of_all_its_processes(self) -> None:
         child = "import time; held = bytearray(80 << 20); time.sleep(600)"
@@ -267,6 +268,13 @@ class Use(unittest.TestCase):
         self.assertIn(f"never opened second ({second}, 0.0 MB)", never)
         self.assertIn("Warning: no enhancer", never)
         self.assertIn("tried to leave the image 2 times", network)
+
+    def test_says_of_an_application_that_ends_at_its_portrait_that_it_did(self) -> None:
+        outcome = self.use(PROOF_ENVIRONMENT="ANSWER=os._exit(7)")
+        self.assertEqual(len(outcome.wrong), 1, outcome.wrong)
+        self.assertRegex(
+            outcome.wrong[0], "^POST .* did not answer the portrait: .*; the application ended with code 7$"
+        )
 
     def test_warns_only_of_a_network_that_is_allowed(self) -> None:
         self.attempts = 2

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-# The build of the image has compared the models with their pins. rembg has a pin of its own, and would fetch what differs.
+# The build of the image has compared the models with their pins. rembg has one of its own, and fetches what differs.
 os.environ.setdefault("MODEL_CHECKSUM_DISABLED", "1")
 
 
