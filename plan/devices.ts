@@ -140,9 +140,12 @@ async function askBuildx(builder: string | undefined, start: boolean): Promise<L
   if (code === undefined) {
     return { unknown: "`docker buildx inspect` tells that, and there is no docker on the PATH" };
   }
-  return code === 0
-    ? { devices: devicesIn(text) }
-    : { unknown: `\`docker ${args.join(" ")}\` says: ${text.trim().split("\n").at(-1)}` };
+  const devices = devicesIn(text);
+  // Of a node that it cannot reach, buildx says so and ends well.
+  const [, fault = code === 0 ? undefined : text.trim().split("\n").at(-1)] = /^Error:\s+(.+)$/m.exec(text) ?? [];
+  return fault !== undefined && devices.length === 0
+    ? { unknown: `\`docker ${args.join(" ")}\` says: ${fault}` }
+    : { devices };
 }
 
 /** The devices that `docker buildx inspect` prints. */

@@ -243,6 +243,11 @@ GC Policy rule#0:
     });
   });
 
+  test("of which buildx reaches no node is not taken for one without devices", async () => {
+    docker('echo "Name: b"; echo "Error:            connection refused"');
+    expect(await list(undefined)).toEqual({ unknown: "`docker buildx inspect --bootstrap` says: connection refused" });
+  });
+
   test("cannot be asked without docker", async () => {
     vi.stubEnv("PATH", join(folder, "bin"));
     expect(await list(undefined)).toEqual({
