@@ -77,9 +77,9 @@ function basesOf(dockerfile: string, buildArgs: Record<string, string>): string[
   const froms = DockerfileParser.parse(text).getFROMs();
   const stages = froms.map((from) => from.getBuildStage());
   const images = froms
-    .map((from) => from.getImage() ?? "")
+    .map((from) => expand(from.getImage() ?? ""))
     .filter((image) => image !== "scratch" && !stages.includes(image));
-  return [...new Set(images.map(expand))];
+  return [...new Set(images)];
 }
 
 /** The inputs of an image, as far as they say what enters its build. */
