@@ -1,5 +1,7 @@
-"""first_start.py COMMAND...: starts an image's command where it never ran, and prints as JSON the seconds of the clock and of
-the processors until /ready answers 200."""
+"""first_start.py COMMAND...: starts an image's command where it never ran, and waits until /ready answers 200.
+
+Prints as JSON the seconds of the clock and of the processors until then.
+"""
 
 import http.client
 import json

@@ -34,8 +34,8 @@ def load(name: str) -> ModuleType:
 
 
 def read_identity(said: str, expected: str) -> str:
-    """The version of the driver, by the first line of gpu-identity, which the builder has said before the build too."""
-    now = said.partition("\n")[0]
+    """The version of the driver, by what gpu-identity says now and has said before the build."""
+    now = said.strip()
     if not expected:
         raise Failed("GPU_IDENTITY is empty: without it, what was proven on one GPU would pass for another")
     if not (expected + ",").startswith(now + ","):
@@ -142,13 +142,15 @@ def check_application(settings: boot.Settings) -> Iterator[str]:
     outcome = boot.use(settings, "cuda")
     if outcome.wrong:
         print(outcome.log, file=sys.stderr)
+    for sentence in outcome.warnings:
+        print("proof: warning: on the GPU:", sentence, file=sys.stderr)
     for sentence in outcome.wrong:
         yield f"on the GPU: {sentence}"
 
 
-def prove(environment: Mapping[str, str], said: str) -> tuple[dict, list[str]]:
+def prove(environment: Mapping[str, str], expected: str, said: str) -> tuple[dict, list[str]]:
     """What the record says of the GPU, and a sentence for all that is wrong. Raises Failed where nothing is known."""
-    driver = read_identity(said, environment["GPU_IDENTITY"])
+    driver = read_identity(said, expected)
     # In this order: torch brings the CUDA libraries that onnxruntime then finds.
     torch, onnxruntime, numpy = load("torch"), load("onnxruntime"), load("numpy")
     wrong = [*check_torch(torch), *check_provider(onnxruntime, numpy)]
@@ -163,8 +165,11 @@ def prove(environment: Mapping[str, str], said: str) -> tuple[dict, list[str]]:
 
 def main() -> int:
     try:
-        identity = subprocess.run([Path(__file__).parent / "gpu-identity"], capture_output=True, text=True, check=True)
-        gpu, wrong = prove(os.environ, identity.stdout)
+        identity = subprocess.run(
+            [Path(__file__).parent / "gpu-identity", "--name"], capture_output=True, text=True, check=True
+        )
+        # No part of the image's environment, which the application sees.
+        gpu, wrong = prove(os.environ, os.environ.pop("GPU_IDENTITY"), identity.stdout)
     except Failed as failure:
         gpu, wrong = {}, [str(failure)]
     for sentence in wrong:

@@ -2,14 +2,15 @@
 """quiet.py IMPORTS: whether the packages ask the network when they are used, and in the ten seconds after.
 
 Libraries call late: onnxruntime's first attempt came six seconds after its first session. The application itself is
-watched until its portrait is answered (boot.py); what its packages do later does not change with its code, so this looks
-at the modules that it imports, and at a session of each bundled ONNX model.
+watched until its portrait is answered (boot.py); what its packages do later does not change with its code, so this
+looks at the modules that it imports, and at a session of each bundled ONNX model.
 """
 
 import contextlib
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,12 +23,15 @@ from failed import Failed
 from image import MODELS
 
 SECONDS = 10
+# What the start of the image copies to where numba looks for it (serve).
+COMPILED = Path("/usr/share/facecraft/numba")
 # For boot.py, which writes the record.
 FOUND = Path("/tmp/quiet.json")
 
 
 def use(imports: str) -> None:
-    """What cannot be imported or opened is passed over: whether the application can do without is for its boot to show."""
+    """What cannot be imported or opened is passed over: whether the application needs it is for its boot to show."""
+    shutil.copytree(COMPILED, os.environ["NUMBA_CACHE_DIR"], dirs_exist_ok=True)
     for module in Path(imports).read_text().split():
         with contextlib.suppress(Exception):
             importlib.import_module(module)

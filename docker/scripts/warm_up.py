@@ -1,5 +1,5 @@
 #!/venv/bin/python
-"""warm_up.py IMPORTS: imports what the application will, so that numba compiles into NUMBA_CACHE_DIR what it compiles then.
+"""warm_up.py IMPORTS: imports what the application will, so that numba compiles for NUMBA_CACHE_DIR what it would then.
 
 A module that cannot be imported is passed over: an application may do without, and its boot shows whether it can.
 """

@@ -25,20 +25,31 @@ function stages(text: string): Map<string, string> {
 
 describe("the two Dockerfiles", () => {
   const names = [...stages(cpu).keys()];
+  // What the CPU's proof is, is the GPU's without a GPU.
+  const inGpu = (name: string) => (name === "proof" ? ["proof-off", "proof-required", "proof"] : [name]);
 
   test("have the same stages in the same order, the image last", () => {
-    expect([...stages(gpu).keys()]).toEqual(names);
+    expect([...stages(gpu).keys()]).toEqual(names.flatMap(inGpu));
     expect(names.at(-1)).toBe("release");
     expect(names).toContain("venv");
   });
 
   test.each(names.filter((name) => name !== "device"))("have the same stage %s", (stage) => {
-    expect(stages(gpu).get(stage)).toBe(stages(cpu).get(stage));
+    const text = stages(gpu).get(inGpu(stage)[0] as string);
+    expect(text?.replace(" AS proof-off\n", " AS proof\n")).toBe(stages(cpu).get(stage));
+  });
+
+  test("ask for a device only where the image is proven on one, which is not reached otherwise", () => {
+    const asking = [...stages(gpu)].filter(([, text]) => text.includes("--device")).map(([name]) => name);
+    expect(asking).toEqual(["proof-required"]);
+    expect(readArgs(gpu).get("PROOF_STAGE")).toBe("proof-${GPU_PROOF}");
+    expect(readArgs(gpu).get("GPU_PROOF")).toBe("off");
+    expect(cpu).not.toContain("--device");
   });
 
   test("differ in the values of the ARGs at their top, and nowhere else", () => {
     const argNames = (text: string) => [...head(text).matchAll(/^ARG (\w+)=/gm)].map(([, name]) => name);
-    const own = new Set(["PYTHON_IMAGE", "CUDA_RUNTIME_IMAGE"]);
+    const own = new Set(["PYTHON_IMAGE", "CUDA_RUNTIME_IMAGE", "GPU_PROOF", "PROOF_STAGE", "DEVICE_FRONTEND"]);
     expect(argNames(gpu).filter((name) => !own.has(name ?? ""))).toEqual(
       argNames(cpu).filter((name) => !own.has(name ?? "")),
     );
@@ -72,7 +83,9 @@ describe.each(variantNames)("the Dockerfile of %s", (variant) => {
     const used = [...text.matchAll(/--from=tools ((?:\/\S+ )+)/g)].flatMap(
       ([, files]) => files?.trim().split(" ") ?? [],
     );
-    expect([...new Set(used)].map((path) => path.slice(1)).sort()).toEqual(await listScripts());
+    const ofGpu = ["gpu-identity", "gpu.py"];
+    const listed = (await listScripts()).filter((name) => variant === "gpu" || !ofGpu.includes(name));
+    expect([...new Set(used)].map((path) => path.slice(1)).sort()).toEqual(listed);
   });
 
   test("says of the image what the program says", () => {

@@ -28,7 +28,8 @@ class ListImports(unittest.TestCase):
         self.assertEqual(self.listed(), ["dlib"])
 
     def test_leaves_out_python_itself_and_the_application(self) -> None:
-        self.write("facecraft/main.py", "import os.path, facecraft.models, tool\nfrom . import models\nfrom .. import x\n")
+        own = "import os.path, facecraft.models, tool\nfrom . import models\nfrom .. import x\n"
+        self.write("facecraft/main.py", own)
         self.write("tool.py", "from __future__ import annotations\n")
         self.assertEqual(self.listed(), [])
 

@@ -58,6 +58,13 @@ class Quiet(unittest.TestCase):
         (self.folder / "quiet_used.py").write_text(f"open({str(self.folder / 'used')!r}, 'w').close()\n")
         imports = self.folder / "imports"
         imports.write_text("quiet_absent\nquiet_used\n")
-        with mock.patch.object(sys, "path", [str(self.folder), *sys.path]):
+        (self.folder / "compiled").mkdir()
+        (self.folder / "compiled/square.nbi").touch()
+        with (
+            mock.patch.object(sys, "path", [str(self.folder), *sys.path]),
+            mock.patch.object(quiet, "COMPILED", self.folder / "compiled"),
+            mock.patch.dict(os.environ, NUMBA_CACHE_DIR=str(self.folder / "cache")),
+        ):
             quiet.use(str(imports))
+        self.assertTrue((self.folder / "cache/square.nbi").exists())
         self.assertTrue((self.folder / "used").exists())

@@ -10,6 +10,7 @@ import { knownPorts, type Ports } from "../../local/ports.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { fillIn, localBuilder } from "../../local/stackConfig.ts";
 import { wheelsAddress } from "../../local/wheels.ts";
+import type { ProofOutput } from "../../plan/proven.ts";
 import { type Result, run } from "../run.ts";
 
 /**
