@@ -81,19 +81,25 @@ export class GpuBuilder {
   /** Gives the machine another GPU, or takes it away; BuildKit watches the folder. */
   async has(gpu: StandInGpu | undefined): Promise<void> {
     const file = join(this.#specs, "gpu.json");
+    // Two GPUs are listed alike: only one that comes after none is surely the other.
+    rmSync(file, { force: true });
+    await this.#lists(0);
     if (gpu) {
       writeFileSync(`${file}.new`, describeStandIn(gpu));
       renameSync(`${file}.new`, file);
-    } else {
-      rmSync(file, { force: true });
+      await this.#lists(1);
     }
+  }
+
+  /** Waits until BuildKit lists so many devices. */
+  async #lists(count: number): Promise<void> {
     const before = process.env.BUILDX_CONFIG;
     process.env.BUILDX_CONFIG = this.buildx;
     try {
       for (let i = 0; i < 100; i++) {
         await sleep(100);
         const listed = await listDevices(builderName);
-        if ("devices" in listed && listed.devices.length === (gpu ? 1 : 0)) {
+        if ("devices" in listed && listed.devices.length === count) {
           return;
         }
       }
