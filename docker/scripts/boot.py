@@ -23,7 +23,7 @@ import network
 import opened
 import portrait
 from application import LOG, Application
-from failed import Failed
+from failed import Failed, tell
 from image import MEASURED, MEASUREMENTS, MODELS, PROOF, RECORD
 
 # The image's command and its health check, as its config names them.
@@ -200,9 +200,7 @@ def main(environment: Mapping[str, str]) -> int:
         print(outcome.log, file=sys.stderr)
     for sentence in outcome.warnings:
         print("proof: warning:", sentence, file=sys.stderr)
-    for sentence in outcome.wrong:
-        print("proof:", sentence, file=sys.stderr)
-    if outcome.wrong:
+    if tell(outcome.wrong):
         return 1
     complete(outcome)
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import boot
-from failed import Failed
+from failed import Failed, tell
 from image import PROOF, RECORD
 
 PROVIDER = "CUDAExecutionProvider"
@@ -172,9 +172,7 @@ def main() -> int:
         gpu, wrong = prove(os.environ, os.environ.pop("GPU_IDENTITY"), identity.stdout)
     except Failed as failure:
         gpu, wrong = {}, [str(failure)]
-    for sentence in wrong:
-        print("proof:", sentence, file=sys.stderr)
-    if wrong:
+    if tell(wrong):
         return 1
     record = json.loads((PROOF / RECORD).read_text())
     boot.write(RECORD, {**record, "gpu": gpu}, PROOF)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from failed import tell
 from image import MODELS, PROOF, RECORD
 
 PACKAGES = "usr/share/facecraft/packages.json"
@@ -214,11 +215,10 @@ def prove(variant: Variant, root: Path, pip: list[str]) -> tuple[dict, list[str]
 def main() -> int:
     pip = ["/opt/pip/bin/pip", "--python", "/venv/bin/python"]
     record, wrong = prove(read_variant(os.environ), Path("/"), pip)
-    for sentence in wrong:
-        print("proof:", sentence, file=sys.stderr)
-    if not wrong:
-        write_record(record, PROOF)
-    return 1 if wrong else 0
+    if tell(wrong):
+        return 1
+    write_record(record, PROOF)
+    return 0
 
 
 if __name__ == "__main__":
