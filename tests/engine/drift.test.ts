@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { unlock } from "../../local/unlock.ts";
-import { type Result, run } from "../run.ts";
+import { run } from "../run.ts";
 import { Clone, type Outputs } from "./harness.ts";
 import { killableUpdate } from "./lies/world.ts";
 
@@ -20,20 +20,6 @@ beforeAll(async () => {
   immutable = released.tags[1]?.split(":").at(-1) ?? "";
 });
 afterAll(() => clone?.remove());
-
-/** What `make drift` does once everything is set up. */
-function drift(): Promise<Result> {
-  const code = `m.drift(${JSON.stringify(clone.stack)}, process.env).then((code) => { process.exitCode = code; })`;
-  const script = `import("./local/drift.ts").then((m) => ${code})`;
-  return run(["node", "-e", script], clone.folder, clone.environment);
-}
-
-/** The same of a state that a test made up. */
-async function driftOf(state: string): Promise<Result> {
-  const file = join(clone.state, "..", "state.json");
-  writeFileSync(file, state);
-  return run(["sh", "-c", 'node scripts/drift.ts local < "$0"', file], clone.folder, clone.environment);
-}
 
 /** Of the release, as an update writes it down while it goes on; `known` where the file is just being written. */
 function digestInState(known: string): string {
@@ -50,7 +36,7 @@ const digestOf = async (tag: string) => (await clone.registry("GET", `manifests/
 
 describe("drift", () => {
   test("of what was just released is none, and says what it asked", async () => {
-    const { code, text } = await drift();
+    const { code, text } = await clone.drift();
     expect(text).toContain(`as left    ${clone.repository}@${released.digest}\n`);
     expect(text).toContain(`as left    ${clone.repository}:cpu\n           names ${released.digest}`);
     expect(text).toContain("6 as left, 0 changed, 0 not known");
@@ -61,7 +47,7 @@ describe("drift", () => {
     const other = await clone.moveTag("cpu");
     const foreign = await clone.moveTag(immutable, "somebody else's, too");
 
-    const seen = await drift();
+    const seen = await clone.drift();
     expect(seen.code).toBe(2);
     expect(seen.text).toContain(`changed    ${clone.repository}:cpu\n           names ${other}`);
     expect(seen.text).toContain(`changed    ${clone.repository}:${immutable}\n           names ${foreign}`);
@@ -77,13 +63,15 @@ describe("drift", () => {
     expect(up.text).not.toMatch(/docker-build:index:Image +facecraft-release +updat/);
     expect([await digestOf("cpu"), await digestOf(immutable)]).toEqual([released.digest, released.digest]);
     expect(await digestOf(foreign)).toBe(foreign);
-    expect(await drift()).toSucceed();
+    expect(await clone.drift()).toSucceed();
     expect(await clone.outputs()).toEqual(released);
   });
 
   test("of a tag that is gone is put right, too", async () => {
     expect((await clone.registry("DELETE", "manifests/cpu")).status).toBe(202);
-    expect((await drift()).text).toContain(`changed    ${clone.repository}:cpu\n           is gone from the registry`);
+    expect((await clone.drift()).text).toContain(
+      `changed    ${clone.repository}:cpu\n           is gone from the registry`,
+    );
     expect(await clone.up()).toSucceed();
     expect(await digestOf("cpu")).toBe(released.digest);
   });
@@ -91,42 +79,42 @@ describe("drift", () => {
   test("of an image that is gone, under whose tag somebody put another, is told when the update writes over that", async () => {
     const foreign = await clone.moveTag(immutable);
     await clone.registry("DELETE", `manifests/${released.digest}`);
-    expect((await drift()).code).toBe(2);
+    expect((await clone.drift()).code).toBe(2);
 
     const up = await clone.up();
     expect(up).toSucceed();
     expect(up.text).toContain(`:${immutable} names ${foreign}, but the release is ${released.digest}`);
     expect(up.text).toMatch(/docker-build:index:Image +facecraft-release +created/);
     expect(await digestOf(immutable)).toBe((await clone.outputs()).digest);
-    expect(await drift()).toSucceed();
+    expect(await clone.drift()).toSucceed();
   });
 
   test("of a model that upstream removed is what stops an update, until it is back", async () => {
     const file = join(clone.artifacts, "codeformer.pth");
     const bytes = readFileSync(file);
     rmSync(file);
-    const seen = await drift();
+    const seen = await clone.drift();
     expect(seen.code).toBe(2);
     expect(seen.text).toMatch(/changed {4}CodeFormer \(.*\)\n +upstream removed http/);
 
     const up = await clone.up();
     expect(up.code).not.toBe(0);
     expect(up.text).toMatch(/CodeFormer: http.*404.*; a verified copy, for a mirror of your own, is /);
-    expect((await drift()).code).toBe(2);
+    expect((await clone.drift()).code).toBe(2);
 
     writeFileSync(file, bytes);
-    expect(await drift()).toSucceed();
+    expect(await clone.drift()).toSucceed();
     expect(await clone.up()).toSucceed();
   });
 
   test("of a model whose upstream does not answer is not known, and an update goes on", async () => {
     await clone.serveModels(false);
-    const seen = await drift();
+    const seen = await clone.drift();
     expect(seen.code).toBe(3);
     expect(seen.text).toContain("3 as left, 0 changed, 3 not known");
     expect(await clone.up()).toSucceed();
     await clone.serveModels(true);
-    expect(await drift()).toSucceed();
+    expect(await clone.drift()).toSucceed();
   });
 
   test("of outputs is told after an update that was killed when it had published, and is put right", async () => {
@@ -140,23 +128,23 @@ describe("drift", () => {
     update.kill();
     await update.ended;
 
-    const seen = await drift();
+    const seen = await clone.drift();
     expect(seen.code).toBe(2);
     expect(seen.text).toContain(
       `changed    the stack's outputs\n           an update that ended early has published ${clone.repository}@${digestInState("")}, but they still name ${before.digest}`,
     );
     await unlock({ state: clone.state, project: "facecraft", stack: clone.stack }, false);
     expect(await clone.up()).toSucceed();
-    expect(await drift()).toSucceed();
+    expect(await clone.drift()).toSucceed();
     expect((await clone.outputs()).digest).not.toBe(before.digest);
   });
 
   test("of an image whose registry refuses, fails or is away is not known", async () => {
     const refusing = await registryThat((_request, response) => response.writeHead(403).end());
     const state = (await clone.exported()).replaceAll(`localhost:${clone.ports.registry}`, refusing.host);
-    const refused = await driftOf(state);
+    const refused = await clone.driftOf(state);
     refusing.stop();
-    const away = await driftOf(state);
+    const away = await clone.driftOf(state);
     for (const { code, text } of [refused, away]) {
       expect(code).toBe(3);
       expect(text).toContain("3 as left, 0 changed, 3 not known");
@@ -200,7 +188,7 @@ test("credentials for the registry are in no state in plain text", async () => {
   const state = JSON.stringify(await clone.resources());
   expect(state).toContain('"username":"bob"');
   expect(state).not.toContain("hunter2-hunter2");
-  expect(await drift()).toSucceed();
+  expect(await clone.drift()).toSucceed();
 });
 
 async function registryThat(answer: RequestListener): Promise<{ host: string; stop(): void }> {

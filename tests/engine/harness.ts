@@ -136,6 +136,20 @@ export class Clone {
     return output("pulumi", args, { cwd: this.folder, env: this.env ?? {} });
   }
 
+  /** What `make drift` does once everything is set up. */
+  drift(): Promise<Result> {
+    const code = `m.drift(${JSON.stringify(this.stack)}, process.env).then((code) => { process.exitCode = code; })`;
+    const script = `import("./local/drift.ts").then((m) => ${code})`;
+    return run(["node", "-e", script], this.folder, this.environment);
+  }
+
+  /** The same of a state that a test made up. */
+  driftOf(state: string): Promise<Result> {
+    const file = join(this.state, "..", "state.json");
+    writeFileSync(file, state);
+    return run(["sh", "-c", 'node scripts/drift.ts local < "$0"', file], this.folder, this.environment);
+  }
+
   /** Edits a file of the clone. */
   edit(file: string, change: (text: string) => string): void {
     const path = join(this.folder, file);

@@ -246,7 +246,7 @@ cases(
       await unlock(stack, false);
     }
     await endLeftovers();
-    const drift = await world.drift();
+    const drift = await world.clone.drift();
     if (drift.code === 0) {
       await judgeTags(world);
     }

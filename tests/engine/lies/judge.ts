@@ -105,7 +105,7 @@ export function expectUnchanged(
 /** Asks `make drift`, and holds each of its answers and its exit code against the registry and what was done to upstream. */
 export async function judgeDrift(world: World, upstream: Record<string, string>): Promise<number> {
   const { clone } = world;
-  const { code, text } = await world.drift();
+  const { code, text } = await clone.drift();
   const { tags, digest, imageRef } = await clone.outputs();
   const answers = new Map(
     [...text.matchAll(/^(as left|changed|not known) +(.+)\n {11}/gm)].map(([, standing, asked = ""]) => [

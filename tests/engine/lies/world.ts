@@ -67,22 +67,10 @@ export class World {
     return readLog(existsSync(this.eventLog) ? readFileSync(this.eventLog, "utf8") : "");
   }
 
-  /** What `make drift` does once everything is set up. */
-  drift(): Promise<Result> {
-    const code = `m.drift(${JSON.stringify(this.clone.stack)}, process.env).then((code) => { process.exitCode = code; })`;
-    return run(
-      ["node", "-e", `import("./local/drift.ts").then((m) => ${code})`],
-      this.clone.folder,
-      this.clone.environment,
-    );
-  }
-
-  /** The same, had the release been published at another host. */
+  /** What drift would say, had the release been published at another host. */
   async driftAt(host: string): Promise<Result> {
-    const state = join(this.#top, "state.json");
     const { clone } = this;
-    writeFileSync(state, (await clone.exported()).replaceAll(`localhost:${clone.ports.registry}`, host));
-    return run(["sh", "-c", 'node scripts/drift.ts local < "$0"', state], clone.folder, clone.environment);
+    return clone.driftOf((await clone.exported()).replaceAll(`localhost:${clone.ports.registry}`, host));
   }
 
   /** Lets the program copy a source for the build, as a preview would, and edits the copies. */
