@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 const engine = ["tests/engine/**/*.test.ts", "tests/images/**/*.test.ts"];
@@ -6,18 +7,19 @@ export default defineConfig({
   test: {
     // Node runs the files as it runs the program: Pulumi stores functions of ModelChecksum, and a rewritten import() in them
     // could not be stored.
+    // On two cores, Vitest would use one of them; and more than four builds at once need more memory than speed.
+    maxWorkers: Math.min(4, Math.max(2, availableParallelism() - 1)),
     experimental: { viteModuleRunner: false },
     projects: [
       {
         test: { name: "unit", include: ["tests/**/*.test.ts"], exclude: engine, testTimeout: 30_000 },
       },
       {
-        // The real engine, builder and registry, which `make test` brings up; they build, so one file after the other.
+        // The real engine, builder and registry, which `make test` brings up. Every file has a stack and a repository of its own.
         test: {
           name: "engine",
           include: engine,
           setupFiles: "tests/toSucceed.ts",
-          fileParallelism: false,
           testTimeout: 900_000,
           hookTimeout: 900_000,
         },

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { cacheBounds } from "./cacheBounds.ts";
 import { local, paths } from "./paths.ts";
 import { choosePorts, type PortName, type Ports } from "./ports.ts";
 import { Failure, say } from "./say.ts";
@@ -19,12 +20,13 @@ interface Service {
 
 const fileServer = join(import.meta.dirname, "file-server.ts");
 
+const buildkitRoot = join(local, "buildkit");
 const buildkitConfig = join(paths.run, "buildkitd.toml");
 
 async function buildkitSettings(ports: Ports): Promise<string> {
   const tls = await certificate();
   return [
-    `root = "${join(local, "buildkit")}"`,
+    `root = "${buildkitRoot}"`,
     "[grpc]",
     `address = ["unix://${paths.buildkitSocket}"]`,
     // What build steps may have of this machine's devices: a GPU, where something describes one.
@@ -36,11 +38,7 @@ async function buildkitSettings(ports: Ports): Promise<string> {
     "[worker.oci]",
     // Build steps reach the artifact server and the wheel index, which listen on loopback only.
     'networkMode = "host"',
-    // Each other set of Python packages and each other place of the models leaves more than a gigabyte behind, and a
-    // whole run of the tests has a dozen of both: under a tighter bound they evict each other's, and build them again.
-    'maxUsedSpace = "40GB"',
-    'reservedSpace = "5GB"',
-    'minFreeSpace = "10GB"',
+    ...cacheBounds(buildkitRoot),
     `[registry."localhost:${ports.registry}"]`,
     // Without `http = false`, BuildKit speaks plain HTTP to localhost.
     "http = false",

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { cacheBounds } from "../../local/cacheBounds.ts";
 import { run } from "../../local/exec.ts";
 import { local, paths } from "../../local/paths.ts";
 import { knownPorts } from "../../local/ports.ts";
@@ -53,9 +54,7 @@ export class GpuBuilder {
         "enabled = false",
         "[worker.oci]",
         'networkMode = "host"',
-        'maxUsedSpace = "10GB"',
-        'reservedSpace = "5GB"',
-        'minFreeSpace = "5GB"',
+        ...cacheBounds(root),
         `[registry."localhost:${knownPorts()?.registry}"]`,
         "http = false",
         `ca = ["${join(paths.tls, "ca.pem")}"]`,
