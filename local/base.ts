@@ -12,6 +12,9 @@ import { toolPath } from "./tools.ts";
 
 const rootfs = join(local, "base", "rootfs.tar");
 const chosen = join(local, "base", "chosen.json");
+const repository = "base/debian";
+/** Where the registry, by its documented layout, keeps which manifests the repository has. */
+const manifests = join(local, "registry/docker/registry/v2/repositories", repository, "_manifests/revisions");
 const packages = ["python3", "python3-pip", "python3-venv", "ca-certificates", "curl"];
 
 /**
@@ -68,19 +71,33 @@ async function findDebootstrap(work: string): Promise<{ program: string; env: Re
 /** Decides on the bases, and publishes the Debian file system to the local registry where that is the choice. */
 export async function publishBase(ports: Ports): Promise<void> {
   if (existsSync(chosen)) {
-    return;
+    if (await isPublished()) {
+      return;
+    }
+    await rm(chosen);
+    await prepareBase();
   }
   const { readDockerfile } = await import("../plan/dockerfile.ts");
   const args = variantNames.flatMap((name) => {
     const { args } = readDockerfile(join(root, variants[name].dockerfile));
     return Object.values(variants[name].bases).map((arg): [string, string] => [arg, args.get(arg) ?? ""]);
   });
-  const debian = existsSync(rootfs) ? await pushRootfs(`localhost:${ports.registry}/base/debian:bookworm`) : undefined;
+  const debian = existsSync(rootfs)
+    ? await pushRootfs(`localhost:${ports.registry}/${repository}:bookworm`)
+    : undefined;
   const images = Object.fromEntries(args.map(([arg, real]) => [arg, debian ?? real]));
   await mkdir(join(local, "base"), { recursive: true });
   await writeFile(`${chosen}.new`, `${JSON.stringify(images, undefined, 2)}\n`);
   await rename(`${chosen}.new`, chosen);
   await rm(rootfs, { force: true });
+}
+
+/** Whether the local registry has what it is to have of the bases: its folder may have been emptied since. */
+async function isPublished(): Promise<boolean> {
+  const digests = Object.values(await baseImages()).flatMap((name) =>
+    name.includes(`/${repository}:`) ? [name.slice(name.indexOf("@") + 1)] : [],
+  );
+  return digests.every((digest) => existsSync(join(manifests, digest.replace(":", "/"), "link")));
 }
 
 async function pushRootfs(name: string): Promise<string> {

@@ -121,7 +121,19 @@ export async function startServices(ports: Ports): Promise<void> {
       "the running buildkitd is an earlier one, or has earlier settings; `make down` and `make up` put the present one there",
     );
   }
-  await Promise.all(missing.map((service) => start(service, ports)));
+  await Promise.all(
+    services.map((service) => (missing.includes(service) ? start(service, ports) : again(service, ports))),
+  );
+}
+
+/** Waits for a service that runs already: who started it may have been stopped before it answered. */
+async function again(service: Service, ports: Ports): Promise<void> {
+  if (!(await isUp(service, ports, () => runningPid(service.name) === undefined))) {
+    throw new Failure(
+      `The local ${service.name} service runs, but does not answer; \`make down\` stops it. Its log is ` +
+        `${join(paths.run, `${service.name}.log`)}.`,
+    );
+  }
 }
 
 /** Whether the running builder is another program than the installed one, or was started with other settings. */
@@ -193,19 +205,29 @@ async function start(service: Service, ports: Ports): Promise<void> {
     ended = true;
   });
   child.unref();
+  // At once: who stops us from here on leaves a service behind that `make down` finds.
+  if (child.pid !== undefined) {
+    writeFileSync(pidFile(service.name), `${child.pid}\n`);
+  }
+  if (!(await isUp(service, ports, () => ended))) {
+    const end = readFileSync(logFile, "utf8").trim().split("\n").slice(-5).join("\n");
+    throw new Failure(`The local ${service.name} service did not start; the end of ${logFile}:\n${end}`);
+  }
+}
+
+/** Waits until a service answers. @returns false where it ends instead, or takes longer than half a minute */
+async function isUp(service: Service, ports: Ports, ended: () => boolean): Promise<boolean> {
   const address =
     typeof service.listens === "string"
       ? { host: "localhost", port: ports[service.listens] }
       : { path: service.listens.socket };
-  for (let i = 0; i < 300 && !ended; i++) {
+  for (let i = 0; i < 300 && !ended(); i++) {
     if (await answers(address)) {
-      writeFileSync(pidFile(service.name), `${child.pid}\n`);
-      return;
+      return true;
     }
     await sleep(100);
   }
-  const end = readFileSync(logFile, "utf8").trim().split("\n").slice(-5).join("\n");
-  throw new Failure(`The local ${service.name} service did not start; the end of ${logFile}:\n${end}`);
+  return false;
 }
 
 function answers(address: { host: string; port: number } | { path: string }): Promise<boolean> {
