@@ -36,3 +36,8 @@ export async function readConfig(repository: Repository, { digest, manifest }: F
     throw new RegistryError(`${what} is no image: its configuration is no JSON.`);
   }
 }
+
+/** `os/architecture`, and the variant where there is one. */
+export function platformOf({ os = "nothing", architecture = "nothing", variant }: ImageConfig): string {
+  return [os, architecture, ...(variant ? [variant] : [])].join("/");
+}

@@ -21,9 +21,10 @@ export interface StoredFile {
 /** Small files that say what the image is made of, by path. */
 export type Documents = Map<string, string>;
 
-/** Where our images keep what their proof found and measured, and which Python packages they have. */
+/** Where our images keep what their proof found and measured, what they are made of, and which Python packages they have. */
 export const documentPaths = {
   proof: "usr/share/facecraft/proof.json",
+  contents: "usr/share/facecraft/contents.json",
   measured: "usr/share/facecraft/measured.json",
   packages: "usr/share/facecraft/packages.json",
 } as const;

@@ -1,5 +1,5 @@
 import { type Healthcheck, healthcheckProbe, nanoseconds } from "./healthcheck.ts";
-import { type ImageConfig, readConfig } from "./imageConfig.ts";
+import { type ImageConfig, platformOf, readConfig } from "./imageConfig.ts";
 import type { Credentials } from "./login.ts";
 import { everyPlatform } from "./platforms.ts";
 import { type ProofRecord, type Proven, readProven } from "./record.ts";
@@ -98,10 +98,6 @@ export function compareArchitecture(platform: string, record: Pick<ProofRecord, 
   return platform.split("/")[1] === proven
     ? []
     : [`The image says that it is for ${platform}, but its Python was proven to be built for ${proven}.`];
-}
-
-function platformOf({ os = "nothing", architecture = "nothing", variant }: ImageConfig): string {
-  return [os, architecture, ...(variant ? [variant] : [])].join("/");
 }
 
 /** Compares what the proof wrote down about the models with the pins. */

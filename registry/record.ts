@@ -1,3 +1,4 @@
+import { type Contents, parseContents } from "./contents.ts";
 import { RegistryError } from "./errors.ts";
 import { type Documents, documentPaths, readLayer } from "./layers.ts";
 import type { Credentials } from "./login.ts";
@@ -56,6 +57,8 @@ export interface Proven {
   record: ProofRecord;
   /** Empty in images of earlier versions, and where the application was not started. */
   measured: Measured;
+  /** Absent in images of earlier versions. */
+  contents?: Contents;
 }
 
 /** What a layer of documents may have, compressed: they are a few kilobytes. */
@@ -83,9 +86,11 @@ export async function readProven(repository: Repository, found: FoundManifest, n
     throw new RegistryError(`${name} has no record of a proof: it is no image of this project.`);
   }
   const measured = measurements.get(documentPaths.measured);
+  const contents = records.get(documentPaths.contents);
   return {
     record: parse<ProofRecord>(record, `${name} has a record of its proof that is no JSON.`),
     measured: measured === undefined ? {} : parse<Measured>(measured, `${name} has measurements that are no JSON.`),
+    ...(contents !== undefined && { contents: parseContents(contents, name) }),
   };
 }
 
