@@ -32,8 +32,10 @@ export function sbomOf(facts: ImageFacts): string {
   const parts = [
     applicationOf(facts),
     ...baseOf(facts),
-    ...systemOf(contents),
+    systemOf(contents),
+    interpreterOf(contents),
     ...contents.python.map(pythonPackage),
+    ...contents.basePython.map(basePythonPackage),
     ...contents.debian.map((row) => debianPackage(row, contents)),
     ...contents.models.map(modelOf),
   ];
@@ -133,17 +135,24 @@ function baseOf({ labels }: ImageFacts): Models.Component[] {
   return [named(base)];
 }
 
-function systemOf({ distribution }: Contents): Models.Component[] {
-  if (distribution === undefined) {
-    return [];
-  }
-  const { id, version, title } = distribution;
+function systemOf({ distribution: { id, version, title } }: Contents): Models.Component {
   const system = new Component(ComponentType.OperatingSystem, id, {
     ...optional("version", version),
     description: title,
   });
   system.bomRef.value = `system:${id}@${version}`;
-  return [system];
+  return system;
+}
+
+/** The name is the one by which databases of vulnerabilities know it. */
+function interpreterOf({ interpreter: { version, file } }: Contents): Models.Component {
+  const interpreter = new Component(ComponentType.Application, "python", {
+    version,
+    purl: purl(["generic", "python"], version),
+    cpe: `cpe:2.3:a:python:python:${version.replace(/[^\w.]/g, "\\$&")}:*:*:*:*:*:*:*`,
+    properties: properties({ file }),
+  });
+  return named(interpreter);
 }
 
 function pythonPackage({ name, version, index, file, sha256 }: Contents["python"][number]): Models.Component {
@@ -156,11 +165,21 @@ function pythonPackage({ name, version, index, file, sha256 }: Contents["python"
   return named(component);
 }
 
+/** Where it lies tells it from a package of the application's environment. */
+function basePythonPackage({ name, version, folder }: Contents["basePython"][number]): Models.Component {
+  const component = new Component(ComponentType.Library, name, {
+    version,
+    purl: purl(["pypi", name], version),
+    properties: properties({ folder }),
+  });
+  component.bomRef.value = `${folder}/${name}@${version}`;
+  return component;
+}
+
 function debianPackage(
   { name, version, architecture, source }: Contents["debian"][number],
-  { distribution }: Contents,
+  { distribution: { id, version: release } }: Contents,
 ): Models.Component {
-  const { id = "debian", version: release = "" } = distribution ?? {};
   // A scanner looks for a source package, and for its version where that is another.
   const [sourceName = "", sourceVersion] = source.split(" ");
   const upstream = sourceVersion ? `${sourceName}@${sourceVersion}` : sourceName === name ? "" : sourceName;

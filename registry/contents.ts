@@ -6,20 +6,24 @@ const row = { name: v.string(), version: v.string() };
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
 const Schema = v.object({
-  /** Of the base, by its /etc/os-release; absent where it has none. */
-  distribution: v.optional(v.object({ id: v.string(), version: v.string(), title: v.string() })),
-  /** In Python's order of the names. */
+  /** Of the base, by its /etc/os-release. */
+  distribution: v.object({ id: v.string(), version: v.string(), title: v.string() }),
+  /** The Python that the application runs on, which may be no package of the base. */
+  interpreter: v.object({ version: v.string(), file: v.string() }),
+  /** Python packages of the application's environment. */
   python: v.array(
     v.object({
       ...row,
       /** Which index it came from: default or torch. */
       index: v.nullable(v.string()),
       /** The wheel, or the source that pip made one of. */
-      file: v.optional(v.string()),
+      file: v.nullable(v.string()),
       /** Of that file. */
-      sha256: v.optional(v.nullable(sha256)),
+      sha256: v.nullable(sha256),
     }),
   ),
+  /** Python packages that the base has for its own Python, which the application does not see. */
+  basePython: v.array(v.object({ ...row, folder: v.string() })),
   debian: v.array(
     v.object({
       ...row,

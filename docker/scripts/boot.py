@@ -24,7 +24,7 @@ import opened
 import portrait
 from application import LOG, Application
 from failed import Failed, tell
-from image import MEASURED, MEASUREMENTS, MODELS, PROOF, RECORD
+from image import MEASURED, MEASUREMENTS, MODELS, PROOF, RECORD, write_document
 
 # The image's command and its health check, as its config names them.
 COMMAND = ["serve"]
@@ -32,7 +32,6 @@ HEALTHCHECK = ["healthcheck"]
 
 # What quiet.py found of the packages, without the application.
 PACKAGES = Path(__file__).parent / "quiet.json"
-SETTLED = 315532800
 # The build args of this step, which are no part of the image's environment.
 ARGS = ("SMOKE_TEST", "SMOKE_TIMEOUT", "PORTRAIT_TIMEOUT", "UNUSED_MODELS", "PROOF_NETWORK", "PROOF_ENVIRONMENT")
 # What the record says where the application is not started.
@@ -174,20 +173,11 @@ def judge_network(asks: network.Watch, settings: Settings, outcome: Outcome) -> 
     outcome.record["network"] = "asked" if attempts else earlier
 
 
-def write(file: Path, document: dict, folder: Path) -> None:
-    """Writes a document into a layer. Its time is settled like that of the other layers."""
-    target = folder / file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(document, indent=1) + "\n")
-    for path in (target, *(folder / parent for parent in file.parents)):
-        os.utime(path, (SETTLED, SETTLED))
-
-
 def complete(outcome: Outcome) -> None:
     """Adds what was proven to the record, and writes down what was measured."""
     record = json.loads((PROOF / RECORD).read_text())
-    write(RECORD, {"gpu": None, **record, **outcome.record}, PROOF)
-    write(MEASURED, outcome.measured, MEASUREMENTS)
+    write_document(RECORD, {"gpu": None, **record, **outcome.record}, PROOF)
+    write_document(MEASURED, outcome.measured, MEASUREMENTS)
 
 
 def main(environment: Mapping[str, str]) -> int:

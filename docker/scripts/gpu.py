@@ -17,7 +17,7 @@ from types import ModuleType
 
 import boot
 from failed import Failed, tell
-from image import PROOF, RECORD
+from image import PROOF, RECORD, write_document
 
 PROVIDER = "CUDAExecutionProvider"
 # Rows and columns of the matrices that are multiplied.
@@ -175,7 +175,7 @@ def main() -> int:
     if tell(wrong):
         return 1
     record = json.loads((PROOF / RECORD).read_text())
-    boot.write(RECORD, {**record, "gpu": gpu}, PROOF)
+    write_document(RECORD, {**record, "gpu": gpu}, PROOF)
     return 0
 
 

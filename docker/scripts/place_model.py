@@ -1,11 +1,13 @@
 #!/usr/bin/env python3.11
-"""place_model.py DOWNLOAD URL SHA256 FILE LAYER
+"""place_model.py DOWNLOAD URL SHA256 FILE LAYER PLACED
 
 Decompresses a download by its URL's suffix, compares it with the pin, and places it as FILE of the layer in the folder
 LAYER. It takes and refuses the archives that the program takes and refuses when it verifies a model before the build.
+The folder PLACED gets a description with the URL, which is no part of the layer: that is the same from every mirror.
 """
 
 import hashlib
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -42,8 +44,8 @@ def read(download: Path, url: str) -> Iterator[bytes]:
                 yield block
 
 
-def place(download: Path, url: str, pin: str, file: str, layer: Path) -> None:
-    """Raises Refused, and what the layer then holds is not to be used."""
+def place(download: Path, url: str, pin: str, file: str, layer: Path) -> dict:
+    """The description of the model. Raises Refused, and what the layer then holds is not to be used."""
     if not re.fullmatch("[0-9a-f]{64}", pin):
         unusable = f"{file} has no usable pin: {pin!r} is not 64 lowercase hex digits."
         raise Refused(f"{unusable} Nothing was accepted from {printable(url)}")
@@ -73,10 +75,17 @@ def place(download: Path, url: str, pin: str, file: str, layer: Path) -> None:
     manifest.write_text(f"{pin}  {file}\n")
     for path in (target, manifest):
         path.chmod(0o444)
+    return {"file": file, "sha256": pin, "sizeBytes": size, "url": printable(url)}
+
+
+def main(download: str, url: str, pin: str, file: str, layer: str, placed: str) -> None:
+    description = place(Path(download), url, pin, file, Path(layer))
+    Path(placed).mkdir(parents=True, exist_ok=True)
+    Path(placed, f"{Path(file).name}.json").write_text(json.dumps(description) + "\n")
 
 
 if __name__ == "__main__":
     try:
-        place(Path(sys.argv[1]), *sys.argv[2:5], Path(sys.argv[5]))
+        main(*sys.argv[1:])
     except Refused as refusal:
         sys.exit(str(refusal))

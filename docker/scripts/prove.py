@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from failed import tell
-from image import MODELS, PROOF, RECORD
+from image import MODELS, PROOF, RECORD, write_document
 
 PACKAGES = "usr/share/facecraft/packages.json"
 PINS = "usr/share/facecraft/models"
@@ -177,12 +177,6 @@ def load(module: str, wrong: list[str]) -> ModuleType | None:
         return None
 
 
-def write_record(record: dict, folder: Path) -> None:
-    file = folder / RECORD
-    file.parent.mkdir(parents=True)
-    file.write_text(json.dumps(record) + "\n")
-
-
 def prove(variant: Variant, root: Path, pip: list[str]) -> tuple[dict, list[str]]:
     """The record of the image, and a sentence for everything that is wrong with it."""
     packages = read_packages(root / PACKAGES)
@@ -217,7 +211,7 @@ def main() -> int:
     record, wrong = prove(read_variant(os.environ), Path("/"), pip)
     if tell(wrong):
         return 1
-    write_record(record, PROOF)
+    write_document(RECORD, record, PROOF)
     return 0
 
 

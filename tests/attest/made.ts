@@ -40,6 +40,7 @@ export const facts: ImageFacts = {
   measured: { readySeconds: 3.2 },
   contents: {
     distribution: { id: "debian", version: "12", title: "Debian GNU/Linux 12 (bookworm)" },
+    interpreter: { version: "3.11.9", file: "/usr/local/bin/python3.11" },
     python: [
       { name: "basicsr", version: "1.4.2", index: "default", file: "basicsr-1.4.2.tar.gz", sha256: hex("3") },
       {
@@ -49,6 +50,10 @@ export const facts: ImageFacts = {
         file: "torch-2.0.1+cpu-cp311-cp311-linux_x86_64.whl",
         sha256: hex("4"),
       },
+    ],
+    basePython: [
+      { name: "basicsr", version: "1.4.2", folder: "/usr/local/lib/python3.11/site-packages" },
+      { name: "pip", version: "24.0", folder: "/usr/local/lib/python3.11/site-packages" },
     ],
     debian: [
       { name: "libc6", version: "2.36-9+deb12u7", architecture: "amd64", source: "glibc" },

@@ -32,6 +32,7 @@ function buildTakes(file: string, format: string): boolean {
     pin,
     "/a/model",
     layer,
+    `${layer}-placed`,
   ];
   const { status, stderr } = spawnSync("python3", ["-B", ...args], { encoding: "utf8" });
   expect(stderr).not.toContain("Traceback");

@@ -316,7 +316,7 @@ class Use(unittest.TestCase):
         self.assertEqual(json.loads(record.read_text())["portrait"], "passed")
         self.assertGreater(json.loads(measured.read_text())["readySeconds"], 0)
         for path in (record, *record.parents[:3], measured, *measured.parents[:3]):
-            self.assertEqual(path.stat().st_mtime, boot.SETTLED)
+            self.assertEqual(path.stat().st_mtime, image.SETTLED)
 
     def test_says_what_the_application_said_and_then_what_is_wrong(self) -> None:
         self.attempts = 1

@@ -1,6 +1,7 @@
 import bz2
 import gzip
 import hashlib
+import json
 import lzma
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import unittest
 from pathlib import Path
 
 import decoders
-from place_model import Refused, format_of, place, printable
+from place_model import Refused, format_of, main, place, printable
 
 TEXT = b"a model, " * 300_000
 PIN = hashlib.sha256(TEXT).hexdigest()
@@ -125,6 +126,19 @@ class PlaceModel(unittest.TestCase):
         self.place(TEXT)
         manifest = self.layer / "usr/share/facecraft/models/codeformer.pth.sha256"
         self.assertEqual(manifest.read_text(), f"{PIN}  {FILE}\n")
+
+    def test_describes_the_model_outside_the_layer(self) -> None:
+        self.download.write_bytes(gzip.compress(TEXT))
+        url = "https://user:hunter2@example.org/codeformer.pth.gz?token=hunter3#x"
+        placed = self.layer.parent / "placed"
+        main(str(self.download), url, PIN, FILE, str(self.layer), str(placed))
+        self.check_placed()
+        self.assertEqual(
+            json.loads((placed / "codeformer.pth.json").read_text()),
+            {"file": FILE, "sha256": PIN, "sizeBytes": len(TEXT), "url": "https://example.org/codeformer.pth.gz"},
+        )
+        texts = [file.read_bytes() for file in self.layer.rglob("*.sha256")]
+        self.assertNotIn(b"example.org", b"".join(texts))
 
     def test_reads_the_format_from_the_path_of_a_url_alone(self) -> None:
         for url, suffix in {

@@ -284,7 +284,7 @@ class Image(Checks):
         self.assertEqual(record["architecture"], "amd64")
         self.assertEqual(list(record["models"]), list(prove.MODELS))
         self.assertEqual(record["packages"], {"torch": "2.0.1+cpu", "onnxruntime": "1.18.1"})
-        prove.write_record(record, self.root / "proof")
+        prove.write_document(prove.RECORD, record, self.root / "proof")
         self.assertEqual(json.loads((self.root / "proof" / prove.RECORD).read_text()), record)
 
     def test_that_is_wrong_in_many_ways_is_told_all_of_them(self) -> None:
