@@ -160,6 +160,15 @@ const commands: Record<string, () => Promise<number>> = {
   "image-report": async () => script("scripts/image-report.ts", [await imageRef()], await stackEnvironment()),
   packages: async () => script("scripts/constraints.ts", [await imageRef(), "--proof"], await stackEnvironment()),
   constraints: async () => script("scripts/constraints.ts", [await imageRef()], await stackEnvironment()),
+  /** Into the file that OUT names. */
+  sbom: async () => script("scripts/sbom.ts", [await imageRef(), ...given(process.env.OUT)], await stackEnvironment()),
+
+  /** Of the images that FROM and TO name, TO by default the stack's. JSON=1 as data. */
+  async diff() {
+    const to = process.env.TO || (process.env.FROM ? await imageRef() : "");
+    const json = process.env.JSON === "1" ? ["--json"] : [];
+    return script("scripts/diff.ts", [process.env.FROM ?? "", to, ...json], await stackEnvironment());
+  },
 
   async doctor() {
     const { doctor } = await import("./doctor.ts");
@@ -191,6 +200,10 @@ function stackEnvironment(): Promise<NodeJS.ProcessEnv> | NodeJS.ProcessEnv {
 
 async function stopDocker(): Promise<void> {
   await (await import("./docker.ts")).stopDocker();
+}
+
+function given(value: string | undefined): string[] {
+  return value ? [value] : [];
 }
 
 async function imageRef(): Promise<string> {

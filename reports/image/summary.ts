@@ -90,11 +90,18 @@ function wastedOf({ layers }: Image): Summary["wasted"] {
     .sort((a, b) => b.bytes - a.bytes);
 }
 
+const layerTitles: Readonly<Record<string, string>> = {
+  venv: "Python packages",
+  application: "application",
+  commands: "command and health check",
+  warm: "compiled in the build",
+};
+
 /** What a layer is, from the instruction that made it: our Dockerfiles name the folder that each is copied from. */
 export function titleOf(madeBy: string, index: number): string {
   const [, folder] = /COPY (?:--\S+ )*\/layer\/([\w-]+)\//.exec(madeBy) ?? [];
   if (folder) {
-    return { venv: "Python packages", application: "application" }[folder] ?? `model ${folder}`;
+    return layerTitles[folder] ?? `model ${folder}`;
   }
   if (/COPY .*\/tmp\/proof\//.test(madeBy)) {
     return "record of the proof";

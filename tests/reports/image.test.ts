@@ -115,6 +115,8 @@ test.each([
   ["COPY /tmp/proof/ / # buildkit", 9, "record of the proof"],
   ["COPY /tmp/measured/ / # buildkit", 8, "measurements of the proof"],
   ["COPY /layer/venv/ / # buildkit", 5, "Python packages"],
+  ["COPY /layer/warm/ / # buildkit", 6, "compiled in the build"],
+  ["COPY /layer/commands/ / # buildkit", 4, "command and health check"],
   ["COPY /layer/codeformer/ / # buildkit", 3, "model codeformer"],
   ["RUN /bin/sh -c apt-get install --yes x # buildkit", 1, "system packages"],
   ["anything", 0, "base image"],
