@@ -19,6 +19,11 @@ let contents: Contents;
 let told: (name: string) => string;
 const folder = mkdtempSync(join(tmpdir(), "facecraft-contents-"));
 
+/** For dpkg-query. */
+const columns = ["db:Status-Status", "Package", "Version", "Architecture", "source:Package", "source:Version"]
+  .map((column) => `$\{${column}}`)
+  .join(" ");
+
 /** Asks in the finished image, with programs that had no part in the list. */
 const asking = String.raw`
 FROM release AS asked
@@ -26,7 +31,7 @@ USER 0:0
 RUN --network=none --mount=type=bind,from=builder,source=/opt/pip,target=/opt/pip <<'EOF'
 set -eu
 mkdir /told
-dpkg-query --show --showformat '\${db:Status-Status} \${Package} \${Version} \${Architecture} \${source:Package} \${source:Version}\n' > /told/debian
+dpkg-query --show --showformat '${columns}\n' > /told/debian
 /opt/pip/bin/pip --python /venv/bin/python list --disable-pip-version-check --format=json > /told/python
 for folder in /usr/lib/python3*/dist-packages /usr/local/lib/python3*/dist-packages /usr/local/lib/python3*/site-packages; do
   [ ! -d "$folder" ] || /opt/pip/bin/pip list --disable-pip-version-check --format=json --path "$folder" |
@@ -46,6 +51,8 @@ COPY --from=asked /told /
 
 beforeAll(async () => {
   trial = await Trial.make();
+  // Nothing here is about the application at work.
+  trial.args.SMOKE_TEST = "0";
   trial.serve(`files/${own.file}`, own.bytes);
   const requirements = ["uvicorn", "numpy<2", "onnxruntime", "Pillow", "torch==2.0.1", "torchvision==0.15.2"];
   trial.write("requirements.txt", [...requirements, `own @ ${trial.url}/files/${own.file}`, ""].join("\n"));
