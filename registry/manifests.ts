@@ -12,6 +12,7 @@ export interface Manifest {
   config?: Descriptor;
   layers?: Descriptor[];
   manifests?: Descriptor[];
+  annotations?: Record<string, string>;
 }
 
 /** A manifest, with the digest of the bytes that came. */
@@ -20,10 +21,12 @@ export interface FoundManifest {
   manifest: Manifest;
 }
 
+export const indexType = "application/vnd.oci.image.index.v1+json";
+
 /** What this project can read. */
 export const manifestTypes = [
   "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.oci.image.index.v1+json",
+  indexType,
   "application/vnd.docker.distribution.manifest.v2+json",
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ];

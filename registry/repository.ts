@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { RegistryError, Unanswered } from "./errors.ts";
+import { Refused, RegistryError, Unanswered } from "./errors.ts";
 import { type Answer, ask, type Patience, patience, type Question } from "./http.ts";
 import { type Credentials, dockerLogin, type Found } from "./login.ts";
-import { type Descriptor, type FoundManifest, manifestTypes, parseManifest } from "./manifests.ts";
+import { type Descriptor, type FoundManifest, indexType, manifestTypes, parseManifest } from "./manifests.ts";
 import { hostOf, isLoopback, locate } from "./references.ts";
 import { refusal } from "./refusal.ts";
 import { basic, fetchToken, parseChallenge, secretsOf } from "./tokens.ts";
@@ -45,6 +45,31 @@ export class Repository {
   async manifest(reference: string): Promise<FoundManifest> {
     const { digest, manifest } = await this.#manifest(reference);
     return { digest, manifest };
+  }
+
+  /**
+   * Digests of the manifests that refer to one as their subject, by the referrers API.
+   *
+   * @returns undefined where the registry has no such API
+   * @throws RegistryError
+   */
+  async referrers(digest: string): Promise<string[] | undefined> {
+    let answer: Answer;
+    try {
+      answer = await this.#send(`referrers/${digest}`, { accept: indexType });
+    } catch (error) {
+      // What a registry answers to a path that it does not know differs.
+      if (error instanceof Refused && [400, 404, 405, 406, 501].includes(error.status)) {
+        return undefined;
+      }
+      throw error;
+    }
+    if (!answer.header("content-type").startsWith(indexType)) {
+      await answer.discard();
+      return undefined;
+    }
+    const index = parseManifest(await this.#whole(answer.bytes(), `list of referrers of ${digest}`, smallBytes));
+    return (index?.manifests ?? []).map((entry) => entry.digest);
   }
 
   /** Lets a tag name a manifest that is there, byte for byte. Wants credentials that may push. @throws RegistryError */
