@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as runtimeConfig from "@pulumi/pulumi/runtime/config.js";
-import type { InferOutput } from "valibot";
+import * as v from "valibot";
 import { urlFault } from "../artifacts/pins.ts";
+import { keyFault } from "../attest/keyReference.ts";
 import { pinnedImagePattern, repositoryPattern } from "../registry/references.ts";
 import { ConfigError, type ConfigOf, parseConfigOf, type StackConfig } from "./configReader.ts";
 import { forEachModel, models as knownModels, type ModelName, modelNames } from "./models.ts";
@@ -107,6 +108,26 @@ const gpuProof = (names: readonly Variant[]) => {
   );
 };
 
+const signingKey = checked(
+  (given) => keyFault(given) === undefined,
+  ({ input }) =>
+    (typeof input === "string" && keyFault(input)) || "a private key: a path, env://NAME or a KMS reference",
+);
+
+/** Who signs a release: a key, or in GitHub Actions whom its OIDC names. */
+const signing = v.pipe(
+  object({
+    key: optional(signingKey),
+    password: optional(hidden(secret("a password", "the password of the key: text that is not empty"))),
+    keyless: optional(boolean()),
+  }),
+  v.check(
+    ({ key, password, keyless }) =>
+      keyless === true ? key === undefined && password === undefined : key !== undefined && keyless === undefined,
+    "either {key} or {key, password}, or {keyless: true}",
+  ),
+);
+
 /** The keys of the namespace `facecraft`: what each must be, and what stands for it where it is not given. */
 export const configKeys = {
   variant: oneOf(variantNames),
@@ -137,12 +158,14 @@ export const configKeys = {
   gpuProof: withDefault(gpuProof(variantNames), "auto"),
   /** For the application in the proof only; the image does not have it, but its record shows it. */
   proofEnvironment: withDefault(publicEnvironment(), {}),
+  /** Absent: releases are not signed. */
+  signing: optional(signing),
 };
 
 /** What a stack asks for, checked and typed. Absent means: as the Dockerfile, or the tool, has it. */
 export type Config = ConfigOf<typeof configKeys>;
-export type RegistryAuth = InferOutput<typeof registryAuth>;
-export type ModelOverride = InferOutput<ReturnType<typeof model>>;
+export type RegistryAuth = v.InferOutput<typeof registryAuth>;
+export type ModelOverride = v.InferOutput<ReturnType<typeof model>>;
 
 /** The keys as a variant has them; what is no variant is told by its own key. */
 function keysOf({ variant = "" }: Readonly<Record<string, string>>): typeof configKeys {

@@ -27,6 +27,12 @@ const samples: Samples = {
   unusedModels: fc.subarray(modelNames),
   require: fc.subarray(requirementNames),
   proofEnvironment: fc.dictionary(fc.stringMatching(/^[A-Z_]{1,9}$/), fc.constantFrom("", "1", "a b=c", "https://x/y")),
+  signing: fc.constantFrom(
+    { key: "cosign.key" },
+    { key: "env://COSIGN_KEY", password: "p" },
+    { key: "k8s://releases/cosign" },
+    { keyless: true },
+  ),
   python: image,
   cudaRuntime: image,
   imageRef: fc.constant(`docker.io/djok/facecraft:1.0.0-cpu-0a@sha256:${"a".repeat(64)}`),
