@@ -3,6 +3,8 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker-build";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import type { Signer } from "../attest/cosign.ts";
+import type { ProvenanceInputs } from "../attest/provenance.ts";
 import { type ModelName, modelNames } from "../plan/models.ts";
 import { tagStem } from "../plan/naming.ts";
 import type { ReleasePlan } from "../plan/plan.ts";
@@ -13,12 +15,23 @@ import type { Expectation } from "../registry/published.ts";
 import { explainFailure } from "./imageFailure.ts";
 import type { ModelChecksum } from "./modelChecksum.ts";
 import { PublishedTags } from "./publishedTags.ts";
+import { ReleaseSignature } from "./releaseSignature.ts";
 
 export interface FacecraftImageArgs extends ReleasePlan {
   /** The verified models; nothing is published before each of them matches its pin. */
   checksums: Record<ModelName, ModelChecksum>;
   /** Location of the Dockerfiles' scripts, the named build context `scripts`. */
   scriptsContext: string;
+  /** Without, the release is not signed. */
+  signing?: Signing | undefined;
+}
+
+export interface Signing {
+  signer: Signer;
+  /** What the provenance says of how the release came about. */
+  madeFrom: ProvenanceInputs;
+  /** Of the signer's key (PEM), where it was opened. */
+  publicKey?: string | undefined;
 }
 
 /**
@@ -29,6 +42,9 @@ export interface FacecraftImageArgs extends ReleasePlan {
  * ModelChecksum download at the same time. The **release** has the tags; its suffix is unknown before an update, so a
  * preview could not build it. It depends on the proof and on every ModelChecksum, and takes all of its layers from the
  * proof's cache.
+ *
+ * A **signed** release is pushed under its immutable tag alone. What is in the registry is compared with what was asked for,
+ * then signed; and only then the moving tag and the outputs name it. So where signing fails, they name the release before.
  */
 export class FacecraftImage extends pulumi.ComponentResource {
   /** `repository:tag@digest`, with the immutable tag; empty when nothing was pushed. */
@@ -42,6 +58,10 @@ export class FacecraftImage extends pulumi.ComponentResource {
   readonly torchIndexUrl: pulumi.Output<string>;
   /** What the published image says of its own proof; without any key when nothing was pushed. */
   readonly proof: pulumi.Output<Partial<ProofOutput>>;
+  /** `repository@sha256:...` of what is attached to the image; empty where it is not signed. */
+  readonly signature: pulumi.Output<string>;
+  readonly sbom: pulumi.Output<string>;
+  readonly provenance: pulumi.Output<string>;
 
   constructor(name: string, args: FacecraftImageArgs, options?: pulumi.ComponentResourceOptions) {
     // What is asked of the proof stands in the plan as it is, for people and for the report on a preview.
@@ -74,13 +94,15 @@ export class FacecraftImage extends pulumi.ComponentResource {
     );
     const moving = args.variant;
     const immutable = pulumi.interpolate`${tagStem(args)}-${suffix.hex}`;
+    const tags = [`${args.repository}:${moving}`, pulumi.interpolate`${args.repository}:${immutable}`];
+    const isSigned = args.push && args.signing !== undefined;
 
     const release = new docker.Image(
       `${name}-release`,
       {
         ...build,
         target: "release",
-        tags: [`${args.repository}:${moving}`, pulumi.interpolate`${args.repository}:${immutable}`],
+        tags: isSigned ? tags.slice(1) : tags,
         labels: args.labels,
         exports: [args.push ? { raw: registryExport } : { cacheonly: {} }],
         ...(args.push &&
@@ -91,14 +113,16 @@ export class FacecraftImage extends pulumi.ComponentResource {
       { ...proven, ...explained, retainOnDelete: true },
     );
 
-    this.proof = args.push
-      ? checkPublished(name, args, moving, immutable, release, this)
-      : pulumi.output<Partial<ProofOutput>>({});
-    this.digest = args.push ? release.digest : pulumi.output("");
+    const published = args.push ? publish(name, args, { moving, immutable, release }, this) : unpublished;
+    this.digest = published.digest;
     this.imageRef = args.push
-      ? pulumi.interpolate`${args.repository}:${immutable}@${release.digest}`
+      ? pulumi.interpolate`${args.repository}:${immutable}@${published.digest}`
       : pulumi.output("");
-    this.tags = pulumi.output([`${args.repository}:${moving}`, pulumi.interpolate`${args.repository}:${immutable}`]);
+    this.proof = published.proof;
+    this.signature = published.signature;
+    this.sbom = published.sbom;
+    this.provenance = published.provenance;
+    this.tags = pulumi.output(tags);
     this.labels = args.labels;
     this.torchIndexUrl = pulumi.output(kept(args, "TORCH_INDEX_URL", args.torchIndexUrl));
     this.registerOutputs({
@@ -107,27 +131,84 @@ export class FacecraftImage extends pulumi.ComponentResource {
       tags: this.tags,
       labels: this.labels,
       proof: this.proof,
+      signature: this.signature,
+      sbom: this.sbom,
+      provenance: this.provenance,
     });
   }
 }
 
+type Published = Pick<FacecraftImage, "digest" | "proof" | "signature" | "sbom" | "provenance">;
+
+const nothing = pulumi.output("");
+
+const unsigned = { signature: nothing, sbom: nothing, provenance: nothing };
+
+const unpublished: Published = { digest: nothing, proof: pulumi.output({}), ...unsigned };
+
+interface Release {
+  moving: string;
+  immutable: pulumi.Output<string>;
+  release: docker.Image;
+}
+
 /**
- * Compares what the registry has with what was asked for, as soon as it is pushed, and watches over its tags.
- *
- * @returns what the image says of its own proof
+ * Compares what the registry has with what was asked for, as soon as it is pushed, and watches over its tags. What is signed is
+ * signed in between.
  */
-function checkPublished(
+function publish(
   name: string,
   args: FacecraftImageArgs,
-  moving: string,
-  immutable: pulumi.Input<string>,
-  release: docker.Image,
+  { moving, immutable, release }: Release,
   parent: pulumi.Resource,
-): pulumi.Output<Partial<ProofOutput>> {
+): Published {
+  const { repository, signing } = args;
+  const { digest } = release;
+  const login = loginOf(args);
+  const settle = (...dependsOn: pulumi.Resource[]) =>
+    new PublishedTags(
+      `${name}-tags`,
+      { repository, moving, immutable, digest, ...login },
+      { parent, dependsOn: [release, ...dependsOn] },
+    );
+  const compare = (tags: pulumi.Input<string>[], ...dependsOn: pulumi.Resource[]) =>
+    comparePublished(name, args, { tags, digest }, { parent, dependsOn: [release, ...dependsOn] });
+  if (signing === undefined) {
+    const { proof } = compare([moving, immutable], settle());
+    return { digest, proof, ...unsigned };
+  }
+  const { signer, publicKey, madeFrom } = signing;
+  const { compared, proof } = compare([immutable]);
+  const signed = new ReleaseSignature(
+    `${name}-signature`,
+    {
+      repository,
+      digest,
+      key: "key" in signer ? signer.key : "",
+      ...("key" in signer && signer.password !== undefined && { keyPassword: signer.password }),
+      ...(publicKey !== undefined && { publicKey }),
+      madeFrom,
+      ...login,
+    },
+    { parent, dependsOn: compared },
+  );
+  settle(signed);
+  const { signature, sbom, provenance } = signed;
+  // Who reads an output shall find the image signed.
+  return { digest: pulumi.all([digest, signature]).apply(([of]) => of), proof, signature, sbom, provenance };
+}
+
+/** @returns what the image says of its own proof, beside the resource that has read it */
+function comparePublished(
+  name: string,
+  args: FacecraftImageArgs,
+  { tags, digest }: { tags: pulumi.Input<string>[]; digest: pulumi.Output<string> },
+  options: pulumi.CustomResourceOptions,
+): { compared: pulumi.Resource; proof: pulumi.Output<Partial<ProofOutput>> } {
   const expectation: pulumi.Input<Expectation> = pulumi.output({
     repository: args.repository,
-    tags: [moving, immutable],
-    digest: release.digest,
+    tags,
+    digest,
     labels: args.labels,
     models: Object.fromEntries(modelNames.map((model) => [args.models[model].file, args.models[model].sha256])),
     healthcheck: args.healthcheck,
@@ -135,32 +216,28 @@ function checkPublished(
     platforms: [...args.platforms],
     proof: expectedProof(args.proof),
   });
-  const { username, password } = credentialsOf(args) ?? {};
-  const settled = new PublishedTags(
-    `${name}-tags`,
-    {
-      repository: args.repository,
-      moving,
-      immutable,
-      digest: release.digest,
-      ...(username && password && { username, password: pulumi.secret(password) }),
-    },
-    { parent, dependsOn: release },
-  );
-  const { stdout } = new command.local.Command(
+  const { username, password } = loginOf(args);
+  const compared = new command.local.Command(
     `${name}-published`,
     {
       // With the system's CAs, which are those that the builder has pushed with.
       create: "node --use-system-ca scripts/verify-published.ts",
       environment: {
         EXPECTED: pulumi.jsonStringify(expectation),
-        ...(username && password && { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: pulumi.secret(password) }),
+        ...(username && password && { REGISTRY_USERNAME: username, REGISTRY_PASSWORD: password }),
       },
     },
-    { parent, dependsOn: [release, settled] },
+    options,
   );
   // With a password among its inputs, the command's outputs are secret. Everyone who can pull the image can read this one.
-  return pulumi.unsecret(stdout).apply((text) => readSaid(text).proof ?? {});
+  const proof = pulumi.unsecret(compared.stdout).apply((text) => readSaid(text).proof ?? {});
+  return { compared, proof };
+}
+
+/** For the registry: as the resources take it. */
+function loginOf(args: FacecraftImageArgs): { username?: string; password?: pulumi.Output<string> } {
+  const { username, password } = credentialsOf(args) ?? {};
+  return username && password ? { username, password: pulumi.secret(password) } : {};
 }
 
 function credentialsOf({ registryAuth }: FacecraftImageArgs): Credentials | undefined {

@@ -43,6 +43,19 @@ export async function lastCommit(directory: string): Promise<Commit | undefined>
   }
 }
 
+/** The commit that a working tree stands on, with `-dirty` where its files are not that commit's; `unversioned` without one. */
+export async function headCommit(directory: string): Promise<string> {
+  try {
+    const [head, changed] = await Promise.all([
+      runGit(directory, ["rev-parse", "--verify", "HEAD"]),
+      runGit(directory, ["status", "--porcelain", "--untracked-files=no"]),
+    ]);
+    return `${head.trim()}${changed.trim() === "" ? "" : "-dirty"}`;
+  } catch {
+    return "unversioned";
+  }
+}
+
 /** `<mode> <type> <id>\t<path>`: the path, and what is compared: the kind and the content. */
 function parseTreeEntry(entry: string): [string, string] {
   const at = entry.indexOf("\t");

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { formatOf } from "../artifacts/decompress.ts";
 import { urlFault } from "../artifacts/pins.ts";
 import { hasSecret } from "../artifacts/redact.ts";
+import type { Signer } from "../attest/cosign.ts";
 import type { Healthcheck } from "../registry/healthcheck.ts";
 import { nameOf, splitReference } from "../registry/references.ts";
 import { planBases } from "./bases.ts";
@@ -14,6 +15,7 @@ import { forEachModel, models as knownModels, type ModelName, modelNames } from 
 import { gpuLabel, label, notProven, ownLabels } from "./naming.ts";
 import { type PlannedProof, planProof, proofArgs } from "./proof.ts";
 import { shown } from "./shown.ts";
+import { signerOf } from "./signing.ts";
 import type { Source } from "./source.ts";
 import { type Variant, variants } from "./variants.ts";
 
@@ -50,6 +52,8 @@ export interface ReleasePlan {
   cacheRepository?: string;
   /** Path of a PEM file, trusted by downloads while building. */
   caBundle?: string;
+  /** Who signs the release; without, it is not signed. */
+  signer?: Signer;
 }
 
 export interface PlannedModel {
@@ -104,6 +108,7 @@ export function planRelease(
   const bases = planBases(config, dockerfile);
   const proof = planProof(config, dockerfile, onGpu);
   const { builder, registryAuth, cacheRepository, caBundle } = config;
+  const signer = signerOf(config);
   return {
     variant: config.variant,
     version: config.version,
@@ -114,6 +119,7 @@ export function planRelease(
     ...(registryAuth && { registryAuth }),
     ...(cacheRepository && { cacheRepository }),
     ...(caBundle && { caBundle }),
+    ...(signer && { signer }),
     revision: source.revision,
     dockerfile: dockerfile.path,
     torchIndexUrl: torchIndex.url,

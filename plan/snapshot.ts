@@ -36,9 +36,9 @@ export async function snapshot(entries: readonly Entry[], into: string): Promise
 
 const scripts = "docker/scripts";
 
-/** Location of the Dockerfiles' scripts, the named build context `scripts`. */
-export async function snapshotScripts(): Promise<string> {
-  return (await snapshot(await entriesOf(scripts, await listScripts()), ".facecraft/scripts")).context;
+/** The Dockerfiles' scripts, the named build context `scripts`. */
+export async function snapshotScripts(): Promise<Snapshot> {
+  return snapshot(await entriesOf(scripts, await listScripts()), ".facecraft/scripts");
 }
 
 /** Names of the Dockerfiles' scripts, without what linting and running them leaves behind. */

@@ -44,10 +44,10 @@ describe("the scripts as a build context", () => {
     ["002", (executable: boolean) => (executable ? 0o775 : 0o664), 0o775],
     ["077", (executable: boolean) => (executable ? 0o700 : 0o600), 0o700],
   ])("are the same from a checkout under the umask %s", async (_umask, file, folder) => {
-    const before = await snapshotScripts();
+    const before = (await snapshotScripts()).context;
     rmSync(before, { recursive: true });
     chmodAll(file, folder);
-    expect(await snapshotScripts()).toBe(before);
+    expect((await snapshotScripts()).context).toBe(before);
     expect(statSync(before).mode & 0o777).toBe(0o755);
     expect(statSync(join(before, "serve")).mode & 0o777).toBe(0o755);
     expect(statSync(join(before, "decoders.py")).mode & 0o777).toBe(0o644);
@@ -55,7 +55,7 @@ describe("the scripts as a build context", () => {
   });
 
   test("are never taken for old by another update, not even for the moment in which they are looked at again", async () => {
-    const context = await snapshotScripts();
+    const context = (await snapshotScripts()).context;
     let oldest = Number.POSITIVE_INFINITY;
     const watching = setInterval(() => {
       oldest = Math.min(oldest, statSync(context).mtimeMs);
@@ -68,17 +68,17 @@ describe("the scripts as a build context", () => {
   });
 
   test("are without what running and linting them leaves behind", async () => {
-    const before = await snapshotScripts();
+    const before = (await snapshotScripts()).context;
     cpSync(join(scripts(), "serve"), join(scripts(), "__pycache__/boot.cpython-311.pyc"));
     writeFileSync(join(scripts(), ".boot.py.swp"), "");
-    expect(await snapshotScripts()).toBe(before);
+    expect((await snapshotScripts()).context).toBe(before);
     expect(readdirSync(before).sort()).toEqual(await listScripts());
   });
 
   test("are another context when one of them changes", async () => {
-    const before = await snapshotScripts();
+    const before = (await snapshotScripts()).context;
     writeFileSync(join(scripts(), "serve"), "#!/bin/sh\n");
-    const after = await snapshotScripts();
+    const after = (await snapshotScripts()).context;
     expect(after).not.toBe(before);
     expect(existsSync(before)).toBe(true);
   });
