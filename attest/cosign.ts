@@ -79,7 +79,7 @@ export async function verifySignature(image: string, trust: Trust, login?: Crede
   const isSignature = ({ critical }: Claim) =>
     signatureTypes.includes(critical?.type ?? "") && critical?.image?.["docker-manifest-digest"] === digestOf(image);
   if (!(JSON.parse(said || "[]") as Claim[]).some(isSignature)) {
-    throw new CosignError("missing", notSigned(image));
+    throw new CosignError("missing", missing({ image, trust }));
   }
 }
 
@@ -106,7 +106,7 @@ export async function verifyAttestation(
       predicateType === predicateTypes[kind] && subject?.some(({ digest }) => digest?.sha256 === hex),
   );
   if (own.length === 0) {
-    throw new CosignError("missing", notAttested(image, kind));
+    throw new CosignError("missing", missing({ image, kind, trust }));
   }
   return own.map(({ predicate }) => predicate);
 }
@@ -163,8 +163,8 @@ interface Asked {
   login?: Credentials | undefined;
 }
 
-/** Longer than cosign waits for a registry by itself. */
-const longestMs = 5 * 60_000;
+/** Sigstore's servers are asked again and again where they do not answer; a registry is asked for less long. */
+const longestMs = 2 * 60_000;
 
 /** Runs cosign and returns what it says on standard output. @throws CosignError */
 async function cosign(args: readonly string[], asked: Asked): Promise<string> {
@@ -199,49 +199,94 @@ async function dockerConfig(image: string, login: Credentials): Promise<string> 
   return folder;
 }
 
-const notSigned = (image: string) => `${image} is not signed.`;
-const notAttested = (image: string, kind: AttestationKind) => `${image} has no ${titles[kind]} attached.`;
-
-const titles: Record<AttestationKind, string> = { cyclonedx: "SBOM", slsaprovenance1: "provenance" };
-
-/** What cosign says, and what it means for a person; the first that fits. */
+/** What cosign says, why it says so, and what that means for a person; the first that fits. */
 const meanings: [RegExp, CosignReason, (asked: Asked, said: string) => string][] = [
-  [/decryption failed/, "password", ({ signer }) => `The password of the key ${keyOf(signer)} is another one.`],
+  [/decryption failed/, "password", (asked) => `The password of the key ${keyOf(asked)} is another one.`],
+  [/\bopen .*: no such file/, "key", (asked) => `There is no key at ${keyOf(asked)}.`],
+  [/env var \$\w+ not found/, "key", (asked) => `The key is ${keyOf(asked)}, but that variable is not set.`],
   [
-    /env var \$\w+ not found/,
+    /invalid pem block|pem decoding failed|unsupported pem type|unknown public key pem|parsing private key|is a directory/i,
     "key",
-    ({ signer, trust }) => `The key ${keyOf(signer ?? trust)} is in an environment variable that is not set.`,
+    (asked) =>
+      `What is at ${keyOf(asked)} is no ${asked.trust ? "public key (PEM)" : "private key, as `cosign generate-key-pair` makes it"}.`,
+  ],
+  [
+    /\bkms get\b|operation error kms|unrecognized scheme|getting public key|kubernetes specification|secret exists/i,
+    "key",
+    (asked, said) => `The key ${keyOf(asked)} cannot be used: ${said}.`,
+  ],
+  [
+    /do not match threshold|none of the expected identities|invalid signature/,
+    "foreign",
+    (asked) => `What is attached to ${asked.image} was not signed by ${whoseOf(asked.trust)}, or was changed since.`,
+  ],
+  [
+    /does not match any digest|no matching subject/,
+    "foreign",
+    (asked) => `What is attached to ${asked.image} was signed for another image.`,
+  ],
+  [
+    /no signatures found|no matching (attestations|signatures): *$|none of the attestations matched/m,
+    "missing",
+    (asked) => missing(asked),
+  ],
+  [
+    /\bTUF\b|sigstore\.dev.*(dial|lookup|connect)/i,
+    "other",
+    (asked, said) =>
+      `Sigstore's own servers cannot be asked about ${asked.image}, which keyless signatures need: ${said}.`,
+  ],
+  [
+    /connection refused|no such host|unexpected status code|unauthorized|denied|x509|certificate|timeout|deadline/i,
+    "registry",
+    (asked, said) => `The registry does not let cosign work on ${asked.image}: ${said}.`,
   ],
 ];
 
-function keyOf(holder: Signer | Trust | undefined): string {
+const titles: Record<AttestationKind, string> = { cyclonedx: "SBOM", slsaprovenance1: "provenance" };
+
+function missing({ image, kind, trust }: Asked): string {
+  return `${image} has no ${kind ? titles[kind] : "signature"} by ${whoseOf(trust)}.`;
+}
+
+function keyOf({ signer, trust }: Asked): string {
+  const holder = signer ?? trust;
   return holder && "key" in holder ? holder.key : "";
+}
+
+function whoseOf(trust: Trust | undefined): string {
+  return trust && "identity" in trust ? `${trust.identity} (${trust.issuer})` : `the key ${trust?.key}`;
 }
 
 function explain(error: SubprocessError, asked: Asked): CosignError {
   if ((error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") {
     return new CosignError(
       "tool",
-      "cosign is not installed, or not on the PATH: `make up` gets it for a stack with facecraft:signing, and `make doctor` says more.",
+      "cosign is not installed, or not on the PATH: install it, or let `make up` or `make doctor` say more.",
     );
   }
-  const said = lastSentence(error.stderr);
-  const [, reason, sentence] = meanings.find(([pattern]) => pattern.test(error.stderr)) ?? [];
-  return reason && sentence
-    ? new CosignError(reason, sentence(asked, said))
-    : new CosignError("other", `cosign failed for ${asked.image ?? keyOf(asked.signer)}: ${said}.`);
+  const said = saidIn(error.stderr);
+  const [, reason = "other", sentence] = meanings.find(([pattern]) => pattern.test(said)) ?? [];
+  return new CosignError(
+    reason,
+    sentence?.(asked, said) ??
+      `cosign failed for ${asked.image ?? keyOf(asked)}: ${said || (isLate(error) ? `it did not end in ${longestMs / 1000} s` : error.message)}.`,
+  );
 }
 
-/** What cosign says at its end, on one line. */
-function lastSentence(stderr: string): string {
-  const lines = stderr
-    .split("\n")
-    .filter((line) => /\S/.test(line) && !/^(WARNING|error during command execution)/.test(line));
-  return lines
-    .join(" ")
-    .replace(/^Error: /, "")
-    .replace(/[\p{C}\s]+/gu, " ")
+function isLate({ signalName }: SubprocessError): boolean {
+  return signalName === "SIGTERM";
+}
+
+/** What cosign says went wrong, on one line. It says so twice, after warnings and what it is at. */
+function saidIn(stderr: string): string {
+  const [, ...errors] = stderr.split(/^Error: /m);
+  const [error = ""] = (errors.at(-1) ?? stderr).split(/^error during command execution/m);
+  return error
+    .replace(/^signing .*?sha256:[0-9a-f]{64}\]?: /, "")
+    .replaceAll(/[\p{C}\s]+/gu, " ")
     .trim()
+    .replace(/\.$/, "")
     .slice(0, 500);
 }
 
