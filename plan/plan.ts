@@ -107,6 +107,8 @@ export function planRelease(
   const downloads = forEachModel((name) => builderDownload(name, models[name], config.models[name]?.token));
   const bases = planBases(config, dockerfile);
   const proof = planProof(config, dockerfile, onGpu);
+  const secretModels =
+    isSecret("models") && !holdsCredential(config) ? modelNames.filter((name) => config.models[name]?.urls) : [];
   const { builder, registryAuth, cacheRepository, caBundle } = config;
   const signer = signerOf(config);
   return {
@@ -140,13 +142,15 @@ export function planRelease(
       ...Object.fromEntries(
         modelNames.flatMap((name) => modelArgs(name, downloads[name], models[name].sha256, config.models[name])),
       ),
+      // The image lists where its models came from.
+      ...(secretModels.length > 0 && { SECRET_SOURCES: secretModels.map((name) => models[name].file).join(" ") }),
     },
     // Where a credential was taken out, that was the secret part; what is left is told as it is.
     secretValues: [
       ...(isSecret("torchIndexUrl") && !torchIndex.authorization ? ["TORCH_INDEX_URL"] : []),
       ...(isSecret("pipIndexUrl") && !pipIndex?.authorization ? ["PIP_INDEX_URL"] : []),
       ...(isSecret("source") && !app.authorization ? ["app"] : []),
-      ...(isSecret("models") && !holdsCredential(config) ? secretUrls(config) : []),
+      ...secretModels.map((name) => `${knownModels[name].arg}_URL`),
     ],
     buildSecrets: {
       ...(app.authorization && { [`GIT_AUTH_HEADER.${new URL(app.url).host}`]: app.authorization }),
@@ -217,10 +221,6 @@ function builderDownload(name: ModelName, { urls }: PlannedModel, token?: string
 
 function holdsCredential({ models }: Config): boolean {
   return Object.values(models).some(({ urls = [], token }) => token !== undefined || urls.some(hasSecret));
-}
-
-function secretUrls({ models }: Config): string[] {
-  return modelNames.filter((name) => models[name]?.urls).map((name) => `${knownModels[name].arg}_URL`);
 }
 
 function isWebUrl(url: string): boolean {

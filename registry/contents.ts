@@ -40,7 +40,7 @@ const Schema = v.object({
       /** Of the (decompressed) file. */
       sha256,
       sizeBytes: v.number(),
-      /** Where it was asked for, without user, password, query and fragment. */
+      /** Where it was asked for, without user, password, query and fragment; empty where that is secret. */
       url: v.string(),
     }),
   ),

@@ -1,8 +1,8 @@
 #!/venv/bin/python
 """list_contents.py PLACED: writes down, beside the record of the proof, what the image is made of.
 
-PLACED has a description of each model, which place_model.py has left. All lists are sorted, and nothing in
-them depends on when or where the image was built.
+PLACED has a description of each model, which place_model.py has left; SECRET_SOURCES names those without their URLs.
+All lists are sorted, and nothing in them depends on when or where the image was built.
 """
 
 import importlib.metadata
@@ -12,7 +12,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from image import CONTENTS, MODELS, PROOF, write_document
@@ -84,13 +84,17 @@ def read_distribution(text: str) -> dict[str, str]:
     }
 
 
-def list_models(placed: Path) -> list[dict]:
+def list_models(placed: Path, secret: Collection[str]) -> list[dict]:
+    """The models, each with where it came from; those whose URLs are secret with an empty one."""
     rows = [json.loads(file.read_text()) for file in placed.glob("*.json")]
-    named = [{"file": row["file"], "title": MODELS[row["file"]], **row} for row in rows]
-    return sorted(named, key=lambda row: row["file"])
+    for row in rows:
+        row["title"] = MODELS[row["file"]]
+        if row["file"] in secret:
+            row["url"] = ""
+    return sorted(rows, key=lambda row: row["file"])
 
 
-def list_contents(root: Path, placed: Path) -> dict:
+def list_contents(root: Path, placed: Path, secret: Collection[str] = ()) -> dict:
     return {
         "distribution": read_distribution((root / "etc/os-release").read_text()),
         "interpreter": {
@@ -100,9 +104,10 @@ def list_contents(root: Path, placed: Path) -> dict:
         "python": list_python(root),
         "basePython": list_base_python(root),
         "debian": list_debian((root / "var/lib/dpkg/status").read_text()),
-        "models": list_models(placed),
+        "models": list_models(placed, secret),
     }
 
 
 if __name__ == "__main__":
-    write_document(CONTENTS, list_contents(Path("/"), Path(sys.argv[1])), PROOF)
+    secret = os.environ["SECRET_SOURCES"].split()
+    write_document(CONTENTS, list_contents(Path("/"), Path(sys.argv[1]), secret), PROOF)

@@ -1,4 +1,5 @@
 import { formatBytes } from "../../artifacts/text.ts";
+import { attachedLines } from "./attached.ts";
 import { layerChart } from "./chart.ts";
 import { html } from "./html.ts";
 import { proofLines } from "./proof.ts";
@@ -53,16 +54,25 @@ ${table(
 ${wasted.length > 0 ? table(["Path", "#Times", "#Wasted"], wasted) : "<p>None.</p>"}
 <h2>Models</h2>
 ${table(
-  ["File", "sha256"],
-  image.models.map(({ file, sha256 }) => [file, sha256]),
+  ["File", "sha256", "#Size", "From"],
+  image.models.map(({ file, sha256, sizeBytes, url = "" }) => [
+    file,
+    sha256,
+    number(sizeBytes === undefined ? "" : formatBytes(sizeBytes)),
+    url,
+  ]),
 )}
 <h2>Proof</h2>
 ${image.proof ? table([], proofLines(image.proof, image.measured)) : "<p>None.</p>"}
-<h2>Packages (${image.packages.length})</h2>
+<h2>Signature and statements</h2>
+${table([], attachedLines(image.attached))}
+<h2>Python packages (${image.packages.length})</h2>
 ${table(
-  ["Name", "Version", "Index"],
-  image.packages.map(({ name, version, index }) => [name, version, index ?? ""]),
+  ["Name", "Version", "Index", "sha256 of the download"],
+  image.packages.map(({ name, version, index, sha256 }) => [name, version, index ?? "", sha256 ?? ""]),
 )}
+<h2>Debian packages${image.contents ? ` (${image.contents.debian.length})` : ""}</h2>
+${debianTable(image.contents)}
 <h2>Labels</h2>
 ${table([], Object.entries(image.labels))}
 <h2>History</h2>
@@ -70,6 +80,15 @@ ${table([], Object.entries(image.labels))}
 </body>
 </html>
 `;
+}
+
+function debianTable(contents: Summary["contents"]): string {
+  if (contents === undefined) {
+    return "<p>Not known: an image of an earlier version does not list them.</p>";
+  }
+  const { distribution, debian } = contents;
+  const rows = debian.map(({ name, version, architecture, source }) => [name, version, architecture, source]);
+  return `<p>${html(distribution.title)}</p>${table(["Name", "Version", "Architecture", "Source"], rows)}`;
 }
 
 interface NumberCell {

@@ -1,3 +1,5 @@
+import type { Attached } from "../../registry/attached.ts";
+import { type Contents, parseContents } from "../../registry/contents.ts";
 import type { Image } from "../../registry/image.ts";
 import { documentPaths } from "../../registry/layers.ts";
 import type { Measured, ProofRecord } from "../../registry/record.ts";
@@ -17,7 +19,12 @@ export interface Summary {
   layers: { digest: string; title: string; compressedBytes: number; bytes: number; files: number; share: number }[];
   wasted: { path: string; bytes: number; times: number }[];
   packages: { name: string; version: string; index: string | null; sha256?: string | null }[];
-  models: { file: string; sha256: string }[];
+  /** Size and origin are not known of images of earlier versions. */
+  models: { file: string; sha256: string; sizeBytes?: number; url?: string }[];
+  /** What the bill of materials is made of; not there in images of earlier versions. */
+  contents: Contents | undefined;
+  /** What lies beside the image in the registry; what it claims to be is not verified here. */
+  attached: Attached[];
   proof: ProofRecord | undefined;
   /** Empty where nothing was measured. */
   measured: Measured;
@@ -25,12 +32,15 @@ export interface Summary {
   history: string[];
 }
 
-export function summarize(image: Image): Summary {
+/** @param attached to the image, as the registry lists it */
+export function summarize(image: Image, attached: Attached[] = []): Summary {
   const wasted = wastedOf(image);
   const storedBytes = sum(image.layers.map(({ bytes }) => bytes));
   const compressedBytes = sum(image.layers.map((layer) => layer.compressedBytes));
   const wastedBytes = sum(wasted.map(({ bytes }) => bytes));
   const proof = image.documents.get(documentPaths.proof);
+  const listed = image.documents.get(documentPaths.contents);
+  const contents = listed === undefined ? undefined : parseContents(listed, image.reference);
   return {
     reference: image.reference,
     digest: image.digest,
@@ -51,8 +61,11 @@ export function summarize(image: Image): Summary {
     packages: JSON.parse(image.documents.get(documentPaths.packages) ?? "[]"),
     models: [...image.documents].flatMap(([path, text]) => {
       const [sha256 = "", file = ""] = path.endsWith(".sha256") ? text.trim().split(/\s+/) : [];
-      return file ? [{ file, sha256 }] : [];
+      const { sizeBytes, url } = contents?.models.find((model) => model.file === file) ?? {};
+      return file ? [{ file, sha256, ...(sizeBytes !== undefined && { sizeBytes }), ...(url && { url }) }] : [];
     }),
+    contents,
+    attached,
     proof: proof === undefined ? undefined : JSON.parse(proof),
     measured: JSON.parse(image.documents.get(documentPaths.measured) ?? "{}"),
     labels: image.labels,

@@ -111,7 +111,9 @@ class Contents(unittest.TestCase):
         for number, file in enumerate(reversed(MODELS)):
             placed = {"file": file, "sha256": str(number) * 64, "sizeBytes": number, "url": f"https://e.org/{number}"}
             self.write(f"placed/{number}.json", json.dumps(placed))
-        contents = list_contents.list_contents(self.root, self.root / "placed")
+        secret = max(MODELS)
+        contents = list_contents.list_contents(self.root, self.root / "placed", [secret])
+        self.assertEqual([row["file"] for row in contents["models"] if row["url"] == ""], [secret])
         self.assertEqual([row["file"] for row in contents["models"]], sorted(MODELS))
         self.assertEqual([row["title"] for row in contents["models"]], [MODELS[file] for file in sorted(MODELS)])
         self.assertRegex(contents["interpreter"]["version"], r"^3\.\d+\.\d+")

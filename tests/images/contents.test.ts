@@ -156,11 +156,15 @@ describe("what an image says that it is made of", () => {
     trial.serve("mirror/u2net", "a u2net");
     const before = trial.args.U2NET_URL as string;
     trial.args.U2NET_URL = `${trial.url}/mirror/u2net`;
+    trial.args.SECRET_SOURCES = models.codeformer.file;
     const other = await published("mirror");
     trial.args.U2NET_URL = before;
+    delete trial.args.SECRET_SOURCES;
     const lower = ({ layers }: ImageFacts) => layers.slice(0, -2).map(({ digest }) => digest);
     expect(lower(other)).toEqual(lower(facts));
-    expect(other.contents?.models.map(({ url }) => url)).toContain(`${trial.url}/mirror/u2net`);
+    const urls = other.contents?.models.map(({ file, url }) => [file, url]);
+    expect(urls).toContainEqual([models.u2net.file, `${trial.url}/mirror/u2net`]);
+    expect(urls).toContainEqual([models.codeformer.file, ""]);
   });
 });
 

@@ -92,6 +92,19 @@ describe("the plan of a release", () => {
     ]);
   });
 
+  test("lets the image not tell the URLs of models that the stack's config keeps secret", () => {
+    const config = parseConfig({
+      variant: "cpu",
+      source: "app",
+      models: JSON.stringify({ u2net: { urls: ["https://hidden.example/u2net.onnx"] } }),
+    });
+    const dockerfile = readDockerfile(variants.cpu.dockerfile);
+    const planned = planRelease(config, dockerfile, source, (key) => key === "models");
+    expect(planned.secretValues).toEqual(["U2NET_URL"]);
+    expect(planned.buildArgs.SECRET_SOURCES).toBe("/home/appuser/.u2net/u2net_human_seg.onnx");
+    expect(planRelease(config, dockerfile, source).buildArgs).not.toHaveProperty("SECRET_SOURCES");
+  });
+
   test("passes nothing of the proof to the build that is as the Dockerfile has it", () => {
     const { buildArgs, proof, labels } = plan({});
     expect(Object.keys(buildArgs).filter((name) => /PROOF|UNUSED|SMOKE/.test(name))).toEqual([]);

@@ -25,6 +25,8 @@ const summary: Summary = {
     models: [],
     proof: undefined,
     measured: {},
+    contents: undefined,
+    attached: [],
     labels: {},
     history: [],
   },

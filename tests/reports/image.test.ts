@@ -1,11 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { models } from "../../plan/models.ts";
+import type { Attached } from "../../registry/attached.ts";
+import type { Contents } from "../../registry/contents.ts";
 import type { Image, Layer } from "../../registry/image.ts";
 import type { ProofRecord } from "../../registry/record.ts";
+import { attachedLines } from "../../reports/image/attached.ts";
 import { layerChart } from "../../reports/image/chart.ts";
 import { page } from "../../reports/image/page.ts";
 import { proofLines } from "../../reports/image/proof.ts";
 import { summarize, titleOf } from "../../reports/image/summary.ts";
+import { facts } from "../attest/made.ts";
 
 function layer(files: Record<string, number>, removed: string[] = [], madeBy = ""): Layer {
   const stored = Object.entries(files).map(([path, bytes]) => ({ path, bytes }));
@@ -47,6 +51,49 @@ test("the documents in an image say its packages, models and proof", () => {
   expect(summary.packages).toEqual([{ name: "torch", version: "2.0.1+cpu", index: "torch" }]);
   expect(summary.models).toEqual([{ file: "/app/models/codeformer/codeformer.pth", sha256: "a".repeat(64) }]);
   expect(summary.proof).toMatchObject({ boot: "passed" });
+});
+
+describe("what the image says that it is made of", () => {
+  const contents = facts.contents as Contents;
+  const [codeformer] = contents.models as [Contents["models"][number]];
+  const documents = {
+    "usr/share/facecraft/contents.json": JSON.stringify(contents),
+    "usr/share/facecraft/models/codeformer.pth.sha256": `${codeformer.sha256}  ${codeformer.file}\n`,
+  };
+
+  test("stands on the page, with where the models came from", () => {
+    const summary = summarize(image([layer({})], documents));
+    const { title: _, ...model } = codeformer;
+    expect(summary.models).toEqual([model]);
+    expect(summary.contents).toEqual(contents);
+    const html = page(summary);
+    expect(html).toContain(`<td class="number">376.6 MB</td><td>${codeformer.url}</td>`);
+    expect(html).toContain("<h2>Debian packages (4)</h2>\n<p>Debian GNU/Linux 12 (bookworm)</p>");
+    expect(html).toContain("<tr><td>zlib1g</td><td>1:1.2.13.dfsg-1</td><td>amd64</td><td>zlib1g</td></tr>");
+    expect(page(summarize(image([layer({})])))).toContain("Not known: an image of an earlier version");
+  });
+
+  test("is told with what is attached to it, and what is not", () => {
+    const [signature, sbom, other] = ["1", "2", "3"].map((digit) => `sha256:${digit.repeat(64)}`) as [
+      string,
+      string,
+      string,
+    ];
+    const attached: Attached[] = [
+      { digest: signature, kind: "signature" },
+      { digest: sbom, kind: "cyclonedx" },
+      { digest: other, kind: "other" },
+    ];
+    expect(attachedLines(attached)).toEqual([
+      ["Signature", signature],
+      ["Bill of materials (CycloneDX)", sbom],
+      ["Provenance (SLSA)", "none"],
+      ["Something else", other],
+    ]);
+    expect(page(summarize(image([layer({})], documents), attached))).toContain(
+      `<tr><td>Signature</td><td>${signature}</td></tr>`,
+    );
+  });
 });
 
 describe("what an image says of its proof", () => {
