@@ -79,18 +79,18 @@ export async function checkSbom(text: string): Promise<string[]> {
   );
 }
 
-function imageOf({ repository, digest, manifestDigest, platform, labels, record }: ImageFacts): Models.Component {
+/** By its digest and nothing else, so that a copy in another repository is the same. */
+function imageOf({ digest, manifestDigest, platform, labels, record }: ImageFacts): Models.Component {
   const architecture = platform.split("/")[1] ?? "";
-  const title = labels["org.opencontainers.image.title"];
-  const image = new Component(ComponentType.Container, repository, {
-    purl: imagePurl(repository, digest, { arch: architecture }),
+  const title = labels["org.opencontainers.image.title"] || "image";
+  const image = new Component(ComponentType.Container, title, {
+    purl: purl(["oci", title], digest, { arch: architecture }),
     ...optional("version", labels["org.opencontainers.image.version"]),
     ...optional("description", labels["org.opencontainers.image.description"]),
     hashes: sha256Of(digest.slice("sha256:".length)),
     properties: properties({
       platform,
       manifestDigest,
-      title: title ?? "",
       torch: record.torch,
       cuda: record.cuda ?? "none",
       onnxruntime: record.onnxruntime ?? "",

@@ -22,11 +22,15 @@ describe("the bill of materials", () => {
     expect(metadata.timestamp).toBe("2023-11-14T22:13:20.000Z");
     expect(metadata.component).toMatchObject({
       type: "container",
-      name: facts.repository,
+      name: "facecraft",
       version: "1.2.3",
-      purl: `pkg:oci/facecraft@sha256:${hex("a")}?arch=amd64&repository_url=localhost:5000%2Fdjok%2Ffacecraft`,
+      purl: `pkg:oci/facecraft@sha256:${hex("a")}?arch=amd64`,
       hashes: [{ alg: "SHA-256", content: hex("a") }],
     });
+  });
+
+  test("is the same for a copy of the image in another repository", () => {
+    expect(sbomOf({ ...facts, repository: "docker.io/another/name" })).toBe(sbomOf(facts));
   });
 
   test("has the application by its commit", () => {
