@@ -1,7 +1,7 @@
 // Known vulnerabilities, by a scanner that the user has: it is given a bill of materials, and asks its own database.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, constants, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import spawn from "nano-spawn";
 import * as v from "valibot";
 import { printable } from "../artifacts/redact.ts";
@@ -15,8 +15,8 @@ export interface Vulnerability {
   severity: string;
 }
 
-/** What a scanner found, or why it could not look. Undefined where there is no scanner on the PATH. */
-export type Scanned = { scanner: string; found: Vulnerability[] } | { scanner: string; trouble: string } | undefined;
+/** What a scanner found, the worst first, or why it could not look. */
+export type Scanned = { scanner: string; found: Vulnerability[] } | { scanner: string; trouble: string };
 
 interface Scanner {
   name: string;
@@ -91,32 +91,46 @@ const scanners: Scanner[] = [
   },
 ];
 
+/** Whether there is a scanner on the PATH. */
+export async function hasScanner(): Promise<boolean> {
+  return (await findScanner()) !== undefined;
+}
+
 /**
- * Gives bills of materials to the first scanner that there is. Never throws for what a scanner says.
+ * Gives bills of materials to the scanner that there is. Never throws for what a scanner says.
  *
  * @param sboms CycloneDX as JSON
- * @returns one answer for each, all by the same scanner; undefined where there is none
+ * @returns one answer for each; undefined where there is no scanner
  */
-export async function scan(sboms: readonly string[]): Promise<NonNullable<Scanned>[] | undefined> {
+export async function scan(sboms: readonly string[]): Promise<Scanned[] | undefined> {
+  const scanner = await findScanner();
+  if (scanner === undefined) {
+    return undefined;
+  }
   const folder = await mkdtemp(join(tmpdir(), "facecraft-sbom-"));
   try {
-    for (const scanner of scanners) {
-      const answers: Scanned[] = [];
-      // One after the other: both would fetch the database.
-      for (const [index, sbom] of sboms.entries()) {
-        const file = join(folder, `${index}.cdx.json`);
-        await writeFile(file, sbom);
-        answers.push(await ask(scanner, file));
-      }
-      const there = answers.filter((answer) => answer !== undefined);
-      if (there.length === sboms.length) {
-        return there;
-      }
+    const answers: Scanned[] = [];
+    // One after the other: both would fetch the database.
+    for (const [index, sbom] of sboms.entries()) {
+      const file = join(folder, `${index}.cdx.json`);
+      await writeFile(file, sbom);
+      answers.push(await ask(scanner, file));
     }
-    return undefined;
+    return answers;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function findScanner(): Promise<Scanner | undefined> {
+  const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
+  for (const scanner of scanners) {
+    const places = folders.map((folder) => access(join(folder, scanner.name), constants.X_OK));
+    if ((await Promise.allSettled(places)).some(({ status }) => status === "fulfilled")) {
+      return scanner;
+    }
+  }
+  return undefined;
 }
 
 async function ask({ name, args, looked, read }: Scanner, file: string): Promise<Scanned> {
@@ -124,10 +138,7 @@ async function ask({ name, args, looked, read }: Scanner, file: string): Promise
   try {
     ({ stdout } = await spawn(name, args(file), { stdin: "ignore", timeout: scanMs }));
   } catch (error) {
-    const failed = error as { exitCode?: number; stdout?: string; stderr?: string; cause?: { code?: string } } & Error;
-    if (failed.cause?.code === "ENOENT") {
-      return undefined;
-    }
+    const failed = error as Error & { exitCode?: number; stdout?: string; stderr?: string };
     if (failed.exitCode === undefined || !looked.includes(failed.exitCode)) {
       const said = (failed.stderr || failed.message).trim().split("\n").at(-1) ?? "";
       return { scanner: name, trouble: printable(said) };
@@ -135,14 +146,14 @@ async function ask({ name, args, looked, read }: Scanner, file: string): Promise
     stdout = failed.stdout ?? "";
   }
   try {
-    return { scanner: name, found: read(JSON.parse(stdout)).toSorted(byPackage) };
+    return { scanner: name, found: read(JSON.parse(stdout)).toSorted(worstFirst) };
   } catch {
     return { scanner: name, trouble: "it answered something else than the findings that this project knows" };
   }
 }
 
 /** How the known vulnerabilities of one image differ from those of another, as lines of text. */
-export function vulnerabilityLines(scanned: readonly NonNullable<Scanned>[] | undefined): string[] {
+export function vulnerabilityLines(scanned: readonly Scanned[] | undefined): string[] {
   const [from, to] = scanned ?? [];
   if (from === undefined || to === undefined) {
     return ["Known vulnerabilities: not looked for, because there is neither grype nor osv-scanner on the PATH"];
@@ -171,7 +182,14 @@ function unique(lines: readonly string[]): string[] {
   return [...new Set(lines)];
 }
 
-function byPackage(one: Vulnerability, other: Vulnerability): number {
+const severities = ["critical", "high", "medium", "low", "negligible"];
+
+/** Words of grype and scores of osv-scanner, each from the worst down; then by name. */
+function worstFirst(one: Vulnerability, other: Vulnerability): number {
+  const rank = ({ severity }: Vulnerability) => {
+    const index = severities.indexOf(severity);
+    return Number(severity) > 0 ? 10 - Number(severity) : index < 0 ? severities.length : index;
+  };
   const [left, right] = [one, other].map(({ package: name, id }) => `${name} ${id}`) as [string, string];
-  return left < right ? -1 : left > right ? 1 : 0;
+  return rank(one) - rank(other) || (left < right ? -1 : left > right ? 1 : 0);
 }

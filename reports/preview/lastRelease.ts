@@ -1,9 +1,12 @@
+import { sbomOf } from "../../attest/sbom.ts";
 import { label } from "../../plan/naming.ts";
+import { readFacts } from "../../registry/facts.ts";
 import { readConfig } from "../../registry/imageConfig.ts";
 import { onePlatform } from "../../registry/platforms.ts";
 import { parseReference, splitReference } from "../../registry/references.ts";
 import { Repository } from "../../registry/repository.ts";
 import { askPublished } from "../../registry/tags.ts";
+import { hasScanner, type Scanned, scan } from "../vulnerabilities.ts";
 import { fields, plannedTags } from "./changes.ts";
 import type { Plan } from "./events.ts";
 import { lastProof } from "./proof.ts";
@@ -22,11 +25,13 @@ export async function lastRelease(plan: Plan): Promise<LastRelease> {
     const answers = await askPublished({ repository, tags: names, digest });
     const { compressedBytes, note } = await described(imageRef);
     const proof = lastProof(plan);
+    const vulnerabilities = await knownVulnerabilities(imageRef);
     return {
       isKnown: true,
       imageRef,
       answers,
       ...(proof && { proof }),
+      ...(vulnerabilities && { vulnerabilities }),
       ...(compressedBytes !== undefined && { compressedBytes }),
       ...(note !== undefined && { note }),
     };
@@ -44,6 +49,20 @@ export async function lastRelease(plan: Plan): Promise<LastRelease> {
     ...(labels && { published: { reference: moving, ...(revision && { revision }), ...(version && { version }) } }),
     ...(note !== undefined && { note }),
   };
+}
+
+/** Of an image that says what it is made of. A preview exports nothing, so the next one cannot be looked at. */
+async function knownVulnerabilities(imageRef: string): Promise<Scanned | undefined> {
+  if (!(await hasScanner())) {
+    return undefined;
+  }
+  try {
+    const [scanned] = (await scan([sbomOf(await readFacts(imageRef))])) ?? [];
+    return scanned;
+  } catch (error) {
+    // A registry that does not answer, or an image of an earlier version.
+    return { scanner: "the scanner", trouble: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 interface Described {

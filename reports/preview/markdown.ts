@@ -57,6 +57,7 @@ function render(report: Report, measure: Measure): string {
       report.models.map(modelCells),
     ),
     section("Proof", ["", ""], [...report.proof.map(proofCells), ...measuredCells()]),
+    vulnerabilities(),
     ...rules,
   ]);
 
@@ -133,6 +134,25 @@ function render(report: Report, measure: Measure): string {
           ],
         ]
       : [];
+  }
+
+  function vulnerabilities(): string {
+    const { vulnerabilities: scanned } = last;
+    if (scanned === undefined) {
+      return "";
+    }
+    const title = "Known vulnerabilities of the last release";
+    if ("trouble" in scanned) {
+      return `### ${title}\n\n${sentence(`They are not known: ${scanned.trouble}`)}`;
+    }
+    const rows = scanned.found.map(({ id, package: name, version, severity }) => [
+      value(id),
+      value(`${name} ${version}`),
+      value(severity),
+    ]);
+    return rows.length > 0
+      ? section(`${title} (${rows.length})`, ["", "package", "severity"], rows)
+      : `### ${title}\n\n${sentence(`${scanned.scanner} knows none.`)}`;
   }
 
   function modelCells({ title, sha256, before, sizeBytes, url, state, upstream }: ModelRow): string[] {

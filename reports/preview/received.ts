@@ -1,5 +1,6 @@
 import type { Answer } from "../../artifacts/answer.ts";
 import type { ModelName } from "../../plan/models.ts";
+import type { Scanned } from "../vulnerabilities.ts";
 import type { LastProof, ModelRow, Report } from "./shape.ts";
 
 /**
@@ -36,6 +37,7 @@ export function receivedReport(text: string, stack: string): Report | undefined 
       ...(last.proof !== undefined && {
         proof: { ...measured(proof), ...(proof.before !== undefined && { before: measured(fields(proof.before)) }) },
       }),
+      ...(last.vulnerabilities !== undefined && { vulnerabilities: scanned(fields(last.vulnerabilities)) }),
       ...(last.published !== undefined && {
         published: {
           reference: string(published.reference),
@@ -76,6 +78,21 @@ function answer({ asked, standing, said }: Fields): Answer {
 
 function measured({ readySeconds, peakMemoryBytes }: Fields): LastProof {
   return { readySeconds: number(readySeconds), peakMemoryBytes: number(peakMemoryBytes) };
+}
+
+function scanned({ scanner, trouble, found }: Fields): Scanned {
+  const by = { scanner: string(scanner) };
+  return trouble !== undefined
+    ? { ...by, trouble: string(trouble) }
+    : {
+        ...by,
+        found: list(found).map(({ id, package: name, version, severity }) => ({
+          id: string(id),
+          package: string(name),
+          version: string(version),
+          severity: string(severity),
+        })),
+      };
 }
 
 function model({ name, title, file, sha256, url, sizeBytes, before, state, upstream }: Fields): ModelRow {

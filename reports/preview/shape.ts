@@ -1,5 +1,6 @@
 import type { Answer } from "../../artifacts/answer.ts";
 import type { ModelName } from "../../plan/models.ts";
+import type { Scanned } from "../vulnerabilities.ts";
 import type { Change } from "./changes.ts";
 import type { PackViolation, Problem } from "./events.ts";
 
@@ -38,6 +39,8 @@ export interface LastRelease {
   published?: { reference: string; revision?: string; version?: string };
   /** How it behaved in its proof. */
   proof?: LastProof;
+  /** What is known by now to be vulnerable in it, or why that is not known; absent where there is no scanner. */
+  vulnerabilities?: Scanned;
   /** Why there is no size, or nothing to compare with. */
   note?: string;
 }

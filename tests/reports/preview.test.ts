@@ -312,6 +312,26 @@ describe("what a report says of the proof", () => {
     expect(toMarkdown({ ...made, last: { ...made.last, proof: measured } })).toContain("| 1.8 s |");
   });
 
+  test("comes with the known vulnerabilities of the last release, where a scanner has looked for them", () => {
+    const made = (vulnerabilities: LastRelease["vulnerabilities"]) => {
+      const last = {
+        ...released,
+        ...(vulnerabilities && { vulnerabilities }),
+        answers: [{ ...asLeft[0], standing: "changed" }],
+      };
+      return toMarkdown(
+        makeReport("cpu", readEvents(log([component(asked), ...models(), ...same, done()])), last as LastRelease),
+      );
+    };
+    const one = { id: "CVE-2024-1", package: "torch", version: "2.0.1+cpu", severity: "high" };
+    const shown = made({ scanner: "grype", found: [one] });
+    expect(shown).toContain("### Known vulnerabilities of the last release (1)\n");
+    expect(shown).toMatch(/\| \S*CVE-2024-1\S* \| .*torch.* \| .*high.* \|/);
+    expect(made({ scanner: "grype", found: [] })).toContain("grype knows none.");
+    expect(made({ scanner: "grype", trouble: "no database" })).toContain("They are not known: no database");
+    expect(made(undefined)).not.toContain("Known vulnerabilities");
+  });
+
   test.each<[string, unknown, unknown, unknown]>([
     ["a stack of an earlier version", undefined, '{"torch":"2.0.1+cpu","packages":{}}', undefined],
     ["a release without a smoke test", { readySeconds: null, peakMemoryBytes: null }, "{}", undefined],
@@ -615,6 +635,15 @@ describe("the page of a report", () => {
       isKnown: fc.constant(true),
       imageRef: hostile,
       note: hostile,
+      vulnerabilities: fc.oneof(
+        fc.record({ scanner: hostile, trouble: hostile }),
+        fc.record({
+          scanner: hostile,
+          found: fc.array(fc.record({ id: hostile, package: hostile, version: hostile, severity: hostile }), {
+            maxLength: 2,
+          }),
+        }),
+      ),
       answers: fc.array(answer, { maxLength: 3 }),
       proof: fc.record({
         readySeconds: fc.nat(),

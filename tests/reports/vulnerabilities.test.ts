@@ -33,8 +33,8 @@ describe("a scanner that the user has", () => {
   test("grype is given each bill of materials", async () => {
     scanner("grype", { matches: [match("CVE-2", "torch", "High"), match("CVE-1", "numpy", "Low")] });
     const found: Vulnerability[] = [
-      { id: "CVE-1", package: "numpy", version: "1.0", severity: "low" },
       { id: "CVE-2", package: "torch", version: "1.0", severity: "high" },
+      { id: "CVE-1", package: "numpy", version: "1.0", severity: "low" },
     ];
     expect(await scan(["{}", "{}"])).toEqual([
       { scanner: "grype", found },
