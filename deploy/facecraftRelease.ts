@@ -1,6 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Trust } from "../attest/cosign.ts";
 import { asImage, parseRelease, type Release, ReleaseError } from "./release.ts";
 import { type RequirementName, unproven, unprovenImage } from "./requirements.ts";
+import { verified, verifiedImage } from "./verified.ts";
+
+export interface FacecraftReleaseOptions extends pulumi.CustomResourceOptions {
+  /** Whose signature the release must have; default: nobody's, and nothing of it is verified. */
+  verify?: Trust | undefined;
+}
 
 /**
  * A published Facecraft image, for any Pulumi program that runs it:
@@ -30,7 +37,8 @@ export class FacecraftRelease {
 
   /**
    * Takes over the release of an image stack, or the one that a deploy stack has proven. The update fails with a sentence
-   * for each output that is missing, of another shape, or not pinned by digest, and for all that is required and not proven.
+   * for each output that is missing, of another shape, or not pinned by digest, for all that is required and not proven, and,
+   * with `verify`, for all that is not signed, or is not what was signed.
    *
    * @param stack full name of the stack, for example `organization/facecraft/cpu`
    * @param imageRef another release of the same image to go back to; empty for the stack's own
@@ -40,12 +48,15 @@ export class FacecraftRelease {
     stack: string,
     imageRef = "",
     required: readonly RequirementName[] = [],
-    options?: pulumi.CustomResourceOptions,
+    { verify, ...options }: FacecraftReleaseOptions = {},
   ): FacecraftRelease {
     const reference = new pulumi.StackReference(stack, {}, options);
-    const parsed = reference.outputs.apply((outputs) =>
-      choose(parseRelease(outputs ?? {}, stack), stack, imageRef, required),
-    );
+    const parsed = reference.outputs.apply((outputs) => {
+      const handedOver = parseRelease(outputs ?? {}, stack);
+      return verify
+        ? chooseVerified(handedOver, stack, imageRef, required, verify)
+        : choose(handedOver, stack, imageRef, required);
+    });
     return new FacecraftRelease(parsed);
   }
 }
@@ -58,7 +69,26 @@ export function choose(
   required: readonly RequirementName[],
 ): Release {
   const release = imageRef === "" ? handedOver : asImage(handedOver, imageRef);
-  const problems = imageRef === "" ? unproven(release, required, stack) : unprovenImage(imageRef, required);
+  const problems = imageRef === "" ? unproven(release, required, `The stack ${stack}`) : unprovenImage(imageRef, required);
+  if (problems.length > 0) {
+    throw new ReleaseError(problems);
+  }
+  return release;
+}
+
+/** The same, for a release that has this signature: then what was proven of an earlier one is known, too. */
+export async function chooseVerified(
+  handedOver: Release,
+  stack: string,
+  imageRef: string,
+  required: readonly RequirementName[],
+  trust: Trust,
+): Promise<Release> {
+  if (imageRef === "") {
+    return verified(choose(handedOver, stack, imageRef, required), trust);
+  }
+  const release = await verifiedImage(asImage(handedOver, imageRef), trust);
+  const problems = unproven(release, required, imageRef);
   if (problems.length > 0) {
     throw new ReleaseError(problems);
   }

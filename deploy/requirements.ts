@@ -58,23 +58,23 @@ export const requirementList = setOf(
 /**
  * Says what of the required was not proven of a release, one sentence each.
  *
- * @param stack name of the stack that hands it over
+ * @param what how to call it at the beginning of a sentence
  */
-export function unproven(release: Release, required: readonly RequirementName[], stack: string): string[] {
+export function unproven(release: Release, required: readonly RequirementName[], what: string): string[] {
   const isOlder = release.proof.portrait === undefined || release.proof.portrait === null;
   return required.flatMap((name) => {
     const { missing, remedy }: Requirement = requirements[name];
-    const what = missing(release);
+    const lacking = missing(release);
     const [why, todo] = isOlder
       ? [
           "its release is of an earlier version of the image program, which did not prove that",
           "Run `pulumi up` in the image stack",
         ]
-      : [what, remedy];
-    return what === undefined
+      : [lacking, remedy];
+    return lacking === undefined
       ? []
       : [
-          `The stack ${stack} cannot be deployed: ${name} is required, but ${why}. ${todo}, or take ${name} off the list.`,
+          `${what} cannot be deployed: ${name} is required, but ${why}. ${todo}, or take ${name} off the list.`,
         ];
   });
 }

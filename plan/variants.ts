@@ -44,6 +44,9 @@ export type Variant = keyof typeof variants;
 
 export const variantNames = Object.keys(variants) as Variant[];
 
+/** Local version of the torch wheels of each variant, by its name. */
+export const flavours = Object.fromEntries(variantNames.map((name) => [name, variants[name].torch.flavour]));
+
 /** The keys under `baseImages`, of every variant. */
 export type BaseName = { [Name in Variant]: keyof (typeof variants)[Name]["bases"] }[Variant];
 

@@ -8,7 +8,7 @@ import type { Settings } from "./settings.ts";
 
 export interface ComposeServiceArgs {
   release: pulumi.Input<Release>;
-  settings: Omit<Settings, "from" | "imageRef" | "require">;
+  settings: Omit<Settings, "from" | "imageRef" | "require" | "verify">;
 }
 
 /** A release that runs on a Docker host. The update fails, and the release before it serves, when it does not get ready. */

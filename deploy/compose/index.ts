@@ -3,7 +3,8 @@ import { ComposeService } from "./composeService.ts";
 import { readSettings } from "./settings.ts";
 
 const settings = readSettings();
-const { outputs } = FacecraftRelease.fromStack(settings.from, settings.imageRef, settings.require);
+const { from, imageRef, require: required, verify } = settings;
+const { outputs } = FacecraftRelease.fromStack(from, imageRef, required, { verify });
 const service = new ComposeService("facecraft", { release: outputs, settings });
 
 /** What this stack has proven; `facecraft-deploy:from` of another stack may name this one, to promote it. */

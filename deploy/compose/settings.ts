@@ -5,6 +5,7 @@ import { boolean, checked, environment, integer, matching, optional, withDefault
 import { pinnedImagePattern } from "../../registry/references.ts";
 import { requirementList } from "../requirements.ts";
 import { stackName } from "../stackName.ts";
+import { trusted } from "../trust.ts";
 
 /** The keys of the namespace `facecraft-deploy`: how a release is run on a Docker host. */
 export const settingKeys = {
@@ -12,6 +13,8 @@ export const settingKeys = {
   from: stackName,
   /** What of its release must have been proven. */
   require: withDefault(requirementList, []),
+  /** Whose signature it must have. Absent: nobody's. */
+  verify: optional(trusted),
   /** Absent: the release that the stack hands over. */
   imageRef: optional(matching(pinnedImagePattern, "empty, or repository:tag@sha256:<64 hex digits>")),
   project: withDefault(matching(/^[a-z0-9][a-z0-9_-]*$/, "lower-case letters, digits, - and _"), "facecraft"),

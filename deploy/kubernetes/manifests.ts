@@ -4,7 +4,7 @@ import type { Release } from "../release.ts";
 import type { Settings } from "./settings.ts";
 
 /** All settings but those that find the release. */
-export type ClusterSettings = Omit<Settings, "from" | "require">;
+export type ClusterSettings = Omit<Settings, "from" | "require" | "verify">;
 
 export interface Manifests {
   deployment: k8s.apps.v1.Deployment;

@@ -3,6 +3,7 @@ import { type ConfigOf, parseConfigOf, type StackConfig } from "../../plan/confi
 import { integer, matching, optional, withDefault } from "../../plan/schema.ts";
 import { requirementList } from "../requirements.ts";
 import { stackName } from "../stackName.ts";
+import { trusted } from "../trust.ts";
 
 const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 const labelName = new RegExp(`^${label}$`);
@@ -18,6 +19,8 @@ export const settingKeys = {
   from: stackName,
   /** What of its release must have been proven. */
   require: withDefault(requirementList, []),
+  /** Whose signature it must have. Absent: nobody's. */
+  verify: optional(trusted),
   namespace: withDefault(matching(labelName, "a name of up to 63 lower-case letters, digits and -"), "facecraft"),
   replicas: withDefault(integer(1, 1000, "a number of pods from 1 to 1000"), 2),
   cpus: withDefault(integer(1, 1024, "a number of CPUs from 1 to 1024"), 2),

@@ -1,0 +1,141 @@
+import { ActionableError } from "../artifacts/errors.ts";
+import { type ImageFacts, readFacts } from "../registry/facts.ts";
+import type { Credentials } from "../registry/login.ts";
+import { type Claims, compareClaims, compareContents, compareProvenance } from "./compare.ts";
+import { compareSbom } from "./compareSbom.ts";
+import { type AttestationKind, type Trust, verifyAttestation, verifySignature } from "./cosign.ts";
+import { type ParsedProvenance, parseProvenance } from "./provenance.ts";
+import { sbomOf } from "./sbom.ts";
+
+/** An image that is not what it, or somebody who names it, claims. Says all that does not hold, one sentence each. */
+export class VerifyError extends ActionableError {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** What is asked of an image. */
+export interface Question {
+  /** Whose signature it must have; undefined where nobody knows, and then only what the image says of itself is compared. */
+  trust?: Trust | undefined;
+  /** Local version of the torch wheels of each variant, such as cpu or cu118, by its name: that is how an image says its variant. */
+  flavours: Readonly<Record<string, string>>;
+  /** What somebody else says of it. */
+  claims?: Claims;
+  /** Default: the user's own docker login. */
+  login?: Credentials;
+}
+
+/** What came of it: sentences on what does not hold, none where it does, and undefined where it was not looked at. */
+export interface Examined {
+  facts: ImageFacts;
+  /** What the image has in it, against what it says that it is. */
+  contents: string[];
+  signature: string[] | undefined;
+  provenance: string[] | undefined;
+  sbom: string[] | undefined;
+  /** What the provenance states, where it is signed; of several, the last. */
+  stated?: ParsedProvenance;
+}
+
+/**
+ * Looks at an image: whether it has the signature, whether provenance and SBOM are signed too and are of this digest, and whether
+ * what they state is what the image itself says. Of several of a kind that are signed, every one must hold.
+ *
+ * @param image `repository:tag`, `repository@digest`, or both; a tag is asked once, for its digest
+ * @throws RegistryError for what is not there or no image of this project
+ */
+export async function examine(image: string, { trust, flavours, claims = {}, login }: Question): Promise<Examined> {
+  const facts = await readFacts(image, login);
+  const contents = [...compareContents(facts), ...compareClaims(claims, facts, flavours)];
+  if (trust === undefined) {
+    return { facts, contents, signature: undefined, provenance: undefined, sbom: undefined };
+  }
+  const exact = `${facts.repository}@${facts.digest}`;
+  const [signature, provenances, sboms] = await Promise.all([
+    faultsOf(async () => {
+      await verifySignature(exact, trust, login);
+      return [];
+    }),
+    attested(exact, "slsaprovenance1", trust, login),
+    attested(exact, "cyclonedx", trust, login),
+  ]);
+  const stated = provenances.predicates.map(parsed);
+  const last = stated.at(-1)?.provenance;
+  const expected: unknown = sboms.predicates.length > 0 ? JSON.parse(sbomOf(facts)) : undefined;
+  return {
+    facts,
+    contents,
+    signature,
+    provenance: unique([
+      ...provenances.faults,
+      ...stated.flatMap(({ faults, provenance }) => [
+        ...faults,
+        ...(provenance ? compareProvenance(provenance, facts, flavours) : []),
+      ]),
+    ]),
+    sbom: unique([...sboms.faults, ...sboms.predicates.flatMap((sbom) => compareSbom(sbom, expected))]),
+    ...(last && { stated: last }),
+  };
+}
+
+/**
+ * The same, for who wants to run it.
+ *
+ * @throws VerifyError for whatever does not hold; where the signature does not, that is all that is said
+ */
+export async function verifyRelease(image: string, question: Question & { trust: Trust }): Promise<Examined> {
+  const examined = await examine(image, question);
+  const { signature = [], provenance = [], sbom = [], contents } = examined;
+  const problems = signature.length > 0 ? signature : [...provenance, ...sbom, ...contents];
+  if (problems.length > 0) {
+    throw new VerifyError(unique(problems));
+  }
+  return examined;
+}
+
+/** The signed statements of a kind about this digest, or why there are none. */
+async function attested(
+  image: string,
+  kind: AttestationKind,
+  trust: Trust,
+  login: Credentials | undefined,
+): Promise<{ predicates: unknown[]; faults: string[] }> {
+  let predicates: unknown[] = [];
+  const name = { slsaprovenance1: "provenance", cyclonedx: "SBOM" }[kind];
+  const faults = await faultsOf(async () => {
+    predicates = await verifyAttestation(image, kind, trust, login);
+    return predicates.length > 0 ? [] : [`No signed ${name} is of ${image}.`];
+  });
+  return { predicates, faults };
+}
+
+function parsed(predicate: unknown): { provenance?: ParsedProvenance; faults: string[] } {
+  try {
+    return { provenance: parseProvenance(predicate), faults: [] };
+  } catch (error) {
+    return { faults: [sentenceOf(error)] };
+  }
+}
+
+async function faultsOf(look: () => Promise<string[]>): Promise<string[]> {
+  try {
+    return await look();
+  } catch (error) {
+    return [sentenceOf(error)];
+  }
+}
+
+/** @throws whatever is no sentence for a person */
+function sentenceOf(error: unknown): string {
+  if (error instanceof ActionableError) {
+    return error.message;
+  }
+  throw error;
+}
+
+function unique(sentences: readonly string[]): string[] {
+  return [...new Set(sentences)];
+}
