@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ImageFacts } from "../registry/facts.ts";
 import type { ProofRecord } from "../registry/record.ts";
+import { shown } from "./compareSbom.ts";
 import type { ParsedProvenance } from "./provenance.ts";
 
 /** What somebody says of an image. What is absent is not said. */
@@ -143,13 +144,6 @@ function differences(who: string, whose: string, facts: [string, string | undefi
 /** As JSON has it, with lists sorted. */
 function plain(value: unknown): unknown {
   return Array.isArray(value) ? value.map((entry) => JSON.stringify(entry)).sort() : value;
-}
-
-const mostShown = 200;
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? "not there";
-  return text.length > mostShown ? `${text.slice(0, mostShown)}… (${text.length} characters)` : text;
 }
 
 function names(list: readonly string[]): string {

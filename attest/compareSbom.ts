@@ -1,24 +1,18 @@
 import { isDeepStrictEqual } from "node:util";
 
-/** What this project's SBOMs state of a component: https://cyclonedx.org/docs/1.6/json/#components */
-interface Component {
-  type?: unknown;
-  name?: unknown;
-  version?: unknown;
-  purl?: unknown;
-  hashes?: unknown;
-  externalReferences?: unknown;
-  properties?: unknown;
+/** Of an SBOM, what is compared: https://cyclonedx.org/docs/1.6/json/ */
+type Component = Record<string, unknown>;
+
+interface Bom extends Record<string, unknown> {
+  metadata?: { component?: Component } & Record<string, unknown>;
+  components: Component[];
 }
 
-interface Bom {
-  serialNumber?: unknown;
-  metadata?: { timestamp?: unknown; component?: Component };
-  components?: Component[];
-}
+/** What must be stated of a component, if the image says it; whatever else is stated must be right, too. */
+const needed = ["type", "name", "version", "purl", "hashes", "externalReferences", "properties"];
 
-/** What is compared of a component. An SBOM of another version of this program may say more. */
-const stated = ["type", "name", "version", "purl", "hashes", "externalReferences", "properties"] as const;
+/** What another version of this program would write in another way. */
+const free = ["$schema", "specVersion", "metadata", "components"];
 
 /**
  * Compares a signed SBOM with the one that the image's own statements make.
@@ -33,58 +27,74 @@ export function compareSbom(sbom: unknown, expected: unknown): string[] {
     return ["The SBOM is no CycloneDX document with a list of components."];
   }
   const [listed, there] = [byName(is), byName(wanted)];
+  const only = (these: typeof listed, those: typeof listed) => [...these.keys()].filter((name) => !those.has(name));
   return [
-    ...[...listed.keys()].filter((name) => !there.has(name)).map((name) => `The SBOM lists ${name}, which the image does not have.`),
-    ...[...there.keys()].filter((name) => !listed.has(name)).map((name) => `The SBOM does not list ${name}, which the image has.`),
-    ...[...there].flatMap(([name, components]) => {
-      const found = listed.get(name);
-      return found && !isDeepStrictEqual(found.map(fieldsOf), components.map(fieldsOf))
-        ? [differenceOf(name, found, components)]
-        : [];
-    }),
-    ...compareValues("serial number", is.serialNumber, wanted.serialNumber),
-    ...compareValues("time", is.metadata?.timestamp, wanted.metadata?.timestamp),
+    ...only(listed, there).map((name) => `The SBOM lists ${name}, which the image does not have.`),
+    ...only(there, listed).map((name) => `The SBOM does not list ${name}, which the image has.`),
+    ...[...there].flatMap(([name, components]) => compareAll(name, listed.get(name) ?? components, components)),
+    ...Object.keys(is)
+      .filter((key) => !free.includes(key))
+      .flatMap((key) => compareField(`The SBOM's ${key}`, is[key], wanted[key])),
+    ...compareField("The SBOM's time", is.metadata?.timestamp, wanted.metadata?.timestamp),
   ];
 }
 
 function asBom(value: unknown): Bom | undefined {
-  const bom = value as Bom | null;
-  const isBom =
-    typeof bom === "object" &&
-    bom !== null &&
-    Array.isArray(bom.components) &&
-    bom.components.every((component) => typeof component === "object" && component !== null);
-  return isBom ? bom : undefined;
+  const isObject = (given: unknown): given is Record<string, unknown> => typeof given === "object" && given !== null;
+  return isObject(value) && Array.isArray(value.components) && value.components.every(isObject)
+    ? (value as Bom)
+    : undefined;
 }
 
 /** Components by what a person calls them; nothing keeps two from having one name. */
-function byName({ metadata, components = [] }: Bom): Map<string, Component[]> {
+function byName({ metadata, components }: Bom): Map<string, Component[]> {
   const all = [...(metadata?.component ? [metadata.component] : []), ...components];
   return Map.groupBy(all, ({ type, name, version }) => `${type} ${name}${version === undefined ? "" : ` ${version}`}`);
 }
 
-function fieldsOf(component: Component): Record<string, unknown> {
-  return Object.fromEntries(stated.map((field) => [field, inOrder(component[field])]));
+function compareAll(name: string, found: Component[], wanted: Component[]): string[] {
+  if (found.length !== wanted.length) {
+    return [`The SBOM lists ${name} ${found.length} times, but the image has it ${wanted.length} times.`];
+  }
+  const [is, should] = [found, wanted].map((all) => all.toSorted(byReference)) as [Component[], Component[]];
+  return is.flatMap((component, at) =>
+    [...new Set([...needed, ...Object.keys(component)])].flatMap((field) =>
+      compareField(`The SBOM's ${field} of ${name}`, component[field], should[at]?.[field]),
+    ),
+  );
 }
 
-function differenceOf(name: string, found: Component[], wanted: Component[]): string {
-  const [is, should] = [found.map(fieldsOf), wanted.map(fieldsOf)];
-  const field = stated.find((field) => !isDeepStrictEqual(is.map((row) => row[field]), should.map((row) => row[field])));
-  const show = (rows: Record<string, unknown>[]) => rows.map((row) => JSON.stringify(row[field ?? "name"]) ?? "nothing").join(", ");
-  return `The SBOM states as ${field} of ${name} ${show(is)}, but the image says ${show(should)}.`;
+function byReference(one: Component, other: Component): number {
+  return String(one["bom-ref"]) < String(other["bom-ref"]) ? -1 : 1;
 }
 
-function compareValues(what: string, is: unknown, wanted: unknown): string[] {
-  return is === wanted
+function compareField(what: string, is: unknown, wanted: unknown): string[] {
+  return isDeepStrictEqual(inOrder(is), inOrder(wanted))
     ? []
-    : [`The SBOM's ${what} is ${JSON.stringify(is) ?? "not there"}, but that of this image's is ${JSON.stringify(wanted) ?? "not there"}.`];
+    : [`${what} is ${shown(is)}, but it must be ${shown(wanted)} by what the image says.`];
 }
 
-/** Lists mean the same in any order, and objects whatever the order of their keys. */
+/** Lists mean the same in any order. */
 function inOrder(value: unknown): unknown {
-  return Array.isArray(value) ? value.map(sortedText).sort() : value;
+  if (Array.isArray(value)) {
+    return value.map((entry) => JSON.stringify(sorted(entry))).sort();
+  }
+  return value;
 }
 
-function sortedText(value: unknown): string {
-  return typeof value === "object" && value !== null ? JSON.stringify(Object.entries(value).sort()) : JSON.stringify(value);
+/** Objects, and lists in them, in an order of their own. */
+function sorted(value: unknown): unknown {
+  return typeof value === "object" && value !== null
+    ? Object.entries(value)
+        .map(([key, inner]) => JSON.stringify([Array.isArray(value) ? "" : key, sorted(inner)]))
+        .sort()
+    : value;
+}
+
+const mostShown = 200;
+
+/** As a message may show it, on one line. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? "not there";
+  return text.length > mostShown ? `${text.slice(0, mostShown)}… (${text.length} characters)` : text;
 }

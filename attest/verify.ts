@@ -64,7 +64,6 @@ export async function examine(image: string, { trust, flavours, claims = {}, log
   ]);
   const stated = provenances.predicates.map(parsed);
   const last = stated.at(-1)?.provenance;
-  const expected: unknown = sboms.predicates.length > 0 ? JSON.parse(sbomOf(facts)) : undefined;
   return {
     facts,
     contents,
@@ -76,7 +75,7 @@ export async function examine(image: string, { trust, flavours, claims = {}, log
         ...(provenance ? compareProvenance(provenance, facts, flavours) : []),
       ]),
     ]),
-    sbom: unique([...sboms.faults, ...sboms.predicates.flatMap((sbom) => compareSbom(sbom, expected))]),
+    sbom: unique([...sboms.faults, ...(await faultsOf(async () => compareSboms(sboms.predicates, facts)))]),
     ...(last && { stated: last }),
   };
 }
@@ -110,6 +109,10 @@ async function attested(
     return predicates.length > 0 ? [] : [`No signed ${name} is of ${image}.`];
   });
   return { predicates, faults };
+}
+
+function compareSboms(sboms: readonly unknown[], facts: ImageFacts): string[] {
+  return sboms.flatMap((sbom) => compareSbom(sbom, JSON.parse(sbomOf(facts))));
 }
 
 function parsed(predicate: unknown): { provenance?: ParsedProvenance; faults: string[] } {
