@@ -18,10 +18,13 @@ export interface Claims {
 
 /** What is said of the proof, in the words of the image's record; null is that the record does not say. */
 export type ClaimedProof = {
-  [Key in "torch" | "cuda" | "onnxruntime" | "boot" | "portrait" | "network" | "gpu"]?: ProofRecord[Key] | null;
+  [Key in "torch" | "cuda" | "onnxruntime" | "boot" | "portrait" | "network" | "gpu"]?:
+    | ProofRecord[Key]
+    | null
+    | undefined;
 } & {
   /** Paths, in any order. */
-  modelsOpened?: readonly string[];
+  modelsOpened?: readonly string[] | undefined;
 };
 
 /** Variant of the image by the torch in it; undefined for a torch that is of none. */
@@ -132,7 +135,10 @@ function compareModels(
 function compareRecords(who: string, said: Record<string, unknown>, is: Record<string, unknown>): string[] {
   return Object.keys({ ...said, ...is })
     .filter((key) => !isDeepStrictEqual(plain(said[key]), plain(is[key])))
-    .map((key) => `${who} of the proof that ${key} is ${shown(said[key])}, but the image's own record says ${shown(is[key])}.`);
+    .map(
+      (key) =>
+        `${who} of the proof that ${key} is ${shown(said[key])}, but the image's own record says ${shown(is[key])}.`,
+    );
 }
 
 function differences(who: string, whose: string, facts: [string, string | undefined, string | undefined][]): string[] {

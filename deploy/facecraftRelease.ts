@@ -51,7 +51,7 @@ export class FacecraftRelease {
     { verify, ...options }: FacecraftReleaseOptions = {},
   ): FacecraftRelease {
     const reference = new pulumi.StackReference(stack, {}, options);
-    const parsed = reference.outputs.apply((outputs) => {
+    const parsed = reference.outputs.apply(async (outputs) => {
       const handedOver = parseRelease(outputs ?? {}, stack);
       return verify
         ? chooseVerified(handedOver, stack, imageRef, required, verify)
@@ -69,7 +69,8 @@ export function choose(
   required: readonly RequirementName[],
 ): Release {
   const release = imageRef === "" ? handedOver : asImage(handedOver, imageRef);
-  const problems = imageRef === "" ? unproven(release, required, `The stack ${stack}`) : unprovenImage(imageRef, required);
+  const problems =
+    imageRef === "" ? unproven(release, required, `The stack ${stack}`) : unprovenImage(imageRef, required);
   if (problems.length > 0) {
     throw new ReleaseError(problems);
   }

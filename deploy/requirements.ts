@@ -73,9 +73,7 @@ export function unproven(release: Release, required: readonly RequirementName[],
       : [lacking, remedy];
     return lacking === undefined
       ? []
-      : [
-          `${what} cannot be deployed: ${name} is required, but ${why}. ${todo}, or take ${name} off the list.`,
-        ];
+      : [`${what} cannot be deployed: ${name} is required, but ${why}. ${todo}, or take ${name} off the list.`];
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Claims } from "../attest/compare.ts";
 import { CosignError, type Trust } from "../attest/cosign.ts";
 import { VerifyError, verifyRelease } from "../attest/verify.ts";
-import { modelNames, models as knownModels } from "../plan/models.ts";
+import { models as knownModels, modelNames } from "../plan/models.ts";
 import { proofOutput } from "../plan/proven.ts";
 import { flavours } from "../plan/variants.ts";
 import type { ImageFacts } from "../registry/facts.ts";
