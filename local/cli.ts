@@ -170,6 +170,18 @@ const commands: Record<string, () => Promise<number>> = {
     return script("scripts/diff.ts", [process.env.FROM ?? "", to, ...json], await stackEnvironment());
   },
 
+  /** With the key of KEY, or IDENTITY and ISSUER, of who must have signed it. */
+  verify: async () => script("scripts/verify.ts", [await imageRef()], await stackEnvironment()),
+
+  /** On the local builder, whatever the stack: nothing is pushed. */
+  async reproduce() {
+    await setUp();
+    const env = await stackEnvironment();
+    const own = isLocal(stack) && { CA_BUNDLE: paths.trustedCas };
+    const builder = { BUILDKIT_HOST: `unix://${paths.buildkitSocket}` };
+    return script("scripts/reproduce.ts", [await imageRef()], { ...builder, ...own, ...env });
+  },
+
   async doctor() {
     const { doctor } = await import("./doctor.ts");
     return (await doctor()) ? 0 : 1;

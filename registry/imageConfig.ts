@@ -21,6 +21,8 @@ export interface ImageConfig {
     Healthcheck?: { Test?: string[]; Interval?: number; Timeout?: number; StartPeriod?: number; Retries?: number };
   } & Record<string, unknown>;
   history?: { created_by?: string; empty_layer?: boolean }[];
+  /** Digests of the layers, unpacked. */
+  rootfs?: { diff_ids?: string[] };
 }
 
 /** Fetches the configuration that a manifest names. @throws RegistryError for what is no image */

@@ -80,6 +80,7 @@ export async function readLayer(
   return { files, removed, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-function unpackerFor(mediaType: string) {
+/** Undefined for a layer that is not compressed. */
+export function unpackerFor(mediaType: string) {
   return mediaType.endsWith("zstd") ? createZstdDecompress() : mediaType.endsWith("gzip") ? createGunzip() : undefined;
 }
