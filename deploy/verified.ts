@@ -51,7 +51,7 @@ export function claimsOf({ variant, version, revision, models, proof }: Release)
 }
 
 /** A release with what its image says: commit, labels, models and proof. */
-function known(release: Release, facts: ImageFacts): Release {
+export function known(release: Release, facts: ImageFacts): Release {
   const { labels, contents } = facts;
   const files = contents?.models ?? [];
   const models = modelNames.flatMap((name) => {

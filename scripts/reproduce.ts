@@ -92,12 +92,13 @@ async function build(facts: ImageFacts, stated: ParsedProvenance, work: string, 
 
 /** The Dockerfile and its scripts: those of this checkout where they are the ones, else those of the commit that has them. */
 async function dockerfileOf(
-  { dockerfile: { path, sha256 }, program: { commit } }: ParsedProvenance,
+  { dockerfile: { path, sha256 }, scriptsSha256, program: { commit } }: ParsedProvenance,
   work: string,
 ): Promise<{ dockerfile: string; scripts: string; remarks: string[] }> {
   const isOurs = (file: string) => createHash("sha256").update(readFileSync(file)).digest("hex") === sha256;
-  if (isOurs(path)) {
-    return { dockerfile: path, scripts: await snapshotScripts(), remarks: [] };
+  const scripts = await snapshotScripts();
+  if (isOurs(path) && scripts.digest === scriptsSha256) {
+    return { dockerfile: path, scripts: scripts.context, remarks: [] };
   }
   const checkout = join(work, "program");
   await checkOut(".", commit, "docker", checkout);

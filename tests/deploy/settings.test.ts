@@ -60,7 +60,7 @@ describe("the settings of a Docker host", () => {
     [{ environment: '{"KEY":["hunter2"]}' }, /environment\.KEY is \[secret\] \(a list\); it must be text/],
     [{ environment: '{"constructor":"x"}' }, /facecraft-deploy:environment is/],
     [{ environment: "hunter2" }, /environment is \[secret\] \(text\)/],
-    [{ replicas: "2" }, /facecraft-deploy:replicas is not a config key; known are from, require, imageRef/],
+    [{ replicas: "2" }, /facecraft-deploy:replicas is not a config key; known are from, require, verify, imageRef/],
     [
       { require: '["portrait","gpus"]' },
       'facecraft-deploy:require is ["portrait","gpus"]; it must be a list of what must have been proven, each once: boot, ' +
@@ -118,7 +118,7 @@ describe("the settings of a cluster", () => {
     [{ scratch: "two" }, /scratch is "two"/],
     [{ gpus: "0" }, /gpus is 0/],
     [{ pullSecret: "My Secret" }, /pullSecret is "My Secret"; it must be the name/],
-    [{ port: "80" }, /facecraft-kubernetes:port is not a config key; known are from, require, namespace/],
+    [{ port: "80" }, /facecraft-kubernetes:port is not a config key; known are from, require, verify, namespace/],
     [{ require: '["speed"]' }, /facecraft-kubernetes:require is \["speed"\]; it must be a list/],
   ])("are refused for %j", (change, sentence) => {
     const found = problems(kubernetes.parseSettings, change);
