@@ -11,18 +11,20 @@ import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi
 import { say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi } from "./setup.ts";
-import { isLocal, renderConfig } from "./stackConfig.ts";
+import { asksForSigning, isLocal, renderConfig } from "./stackConfig.ts";
+import { signingTools } from "./tools.ts";
 import { endLeftovers } from "./updates.ts";
 
 const stack = process.env.STACK || "local";
 
 /** Brings up what the stack needs; returns the arguments and the environment for the engine. */
 async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
+  const more = asksForSigning(stack) ? signingTools : [];
   if (!isLocal(stack)) {
-    await setUpPulumi();
+    await setUpPulumi(more);
     return { args: ["--stack", stack], env: { ...process.env, ...toolEnvironment() } };
   }
-  const ports = await setUp();
+  const ports = await setUp(more);
   const file = await renderConfig(stack, ports);
   const env = await localEnvironment();
   await ensureStack(stack, env);

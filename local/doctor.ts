@@ -10,7 +10,7 @@ import { runningServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { standIns } from "./standins/models/models.ts";
 import { pinnedOnly, readLock, thisPlatform, toolDownload } from "./toolLock.ts";
-import { type Origin, pulumiTools, serviceTools } from "./tools.ts";
+import { type Origin, pulumiTools, serviceTools, signingTools } from "./tools.ts";
 
 const systemPrograms: Record<string, string> = {
   git: "tells the revision of the application",
@@ -58,6 +58,11 @@ export async function doctor(): Promise<boolean> {
     which("lbzip2") ? "yours" : "not installed",
     which("lbzip2") ?? "(optional: decompresses .bz2 models on all cores)",
   ]);
+  for (const { name, version, use, find } of signingTools) {
+    const found = find();
+    const optional = `(optional: ${use}; \`make up\` gets it for a stack with facecraft:signing)`;
+    rows.push([name, version, found?.origin ?? "not installed", found?.path ?? optional]);
+  }
 
   console.log(table(rows));
   console.log(`\n${meanings(rows)}`);

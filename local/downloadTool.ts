@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Cache, defaultCacheDir } from "../artifacts/cache.ts";
 import { ArtifactError, type ArtifactErrorCode } from "../artifacts/errors.ts";
@@ -14,7 +14,7 @@ import { sumIn } from "./sumList.ts";
 import { pinnedOnly, type ToolDownload, toolDownload } from "./toolLock.ts";
 import { wantedVersion } from "./versions.ts";
 
-/** Where a tool is unpacked, and what of it is looked for there. */
+/** Where a tool is unpacked, or put where it is no archive but the program itself, and what of it is looked for there. */
 export interface Unpacking {
   folder: string;
   /** Path of the program in that folder. */
@@ -23,7 +23,7 @@ export interface Unpacking {
 }
 
 /**
- * Downloads an archive that `local/tools/lock.json` names, judges it by its pin or else by its publisher's list, unpacks it
+ * Downloads a file that `local/tools/lock.json` names, judges it by its pin or else by its publisher's list, unpacks it
  * beside its folder and renames it there: a folder that exists is complete and verified.
  *
  * @returns false when it cannot be had, or nothing can judge it
@@ -45,8 +45,13 @@ export async function downloadTool(
   await mkdir(join(folder, ".."), { recursive: true });
   const fresh = await mkdtemp(`${folder}.new-`);
   try {
-    const strip = `--strip-components=${stripComponents}`;
-    await output("tar", ["-xzf", archive, "--no-same-owner", strip, "-C", fresh]);
+    if (download.url.endsWith(".tar.gz")) {
+      const strip = `--strip-components=${stripComponents}`;
+      await output("tar", ["-xzf", archive, "--no-same-owner", strip, "-C", fresh]);
+    } else {
+      await copyFile(archive, join(fresh, program));
+      await chmod(join(fresh, program), 0o755);
+    }
     if (!isExecutable(join(fresh, program))) {
       throw new Failure(`${download.url} is the file that its sum names, but there is no ${program} in it.`);
     }

@@ -13,11 +13,15 @@ import { reservePorts, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
-import { obtainAll, pulumiTools, serviceTools } from "./tools.ts";
+import { obtainAll, pulumiTools, serviceTools, type Tool } from "./tools.ts";
 import { wheelsFolder, wheelsScript } from "./wheels.ts";
 
-/** Sees to everything that the local stacks need and lets the services run. Fast when all is there. */
-export async function setUp(): Promise<Ports> {
+/**
+ * Sees to everything that the local stacks need and lets the services run. Fast when all is there.
+ *
+ * @param more tools that not every stack needs
+ */
+export async function setUp(more: readonly Tool[] = []): Promise<Ports> {
   await mkdir(tools, { recursive: true });
   sayWhatIsEmulated();
   // Clones may share the tools, and two of them may start at once.
@@ -26,7 +30,7 @@ export async function setUp(): Promise<Ports> {
     await certificate();
     const artifacts = Promise.all([prepareBase(), makeArtifacts(), makeWheels()]);
     artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
-    await obtainAll(serviceTools);
+    await obtainAll([...serviceTools, ...more]);
     await artifacts;
     await startServices(ports);
     await Promise.all([registerBuilder(), publishBase(ports), obtainAll(pulumiTools)]);
@@ -46,11 +50,11 @@ function sayWhatIsEmulated(): void {
   }
 }
 
-/** The engine and its plugins only: all that a stack with its own builder and registry needs. */
-export async function setUpPulumi(): Promise<void> {
+/** The engine and its plugins only: all that a stack with its own builder and registry needs, and tools that not every one does. */
+export async function setUpPulumi(more: readonly Tool[] = []): Promise<void> {
   await mkdir(tools, { recursive: true });
   await withLock(`setup ${tools}`, async () => {
-    await obtainAll(pulumiTools);
+    await obtainAll([...pulumiTools, ...more]);
     await dropGoCaches();
   });
 }

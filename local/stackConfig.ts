@@ -45,6 +45,11 @@ function readStackFile(name: string): string {
   }
 }
 
+/** Whether a stack's config file asks for signed releases. Every update begins with this, so the file is not parsed for it. */
+export function asksForSigning(stack: string): boolean {
+  return /^\s*["']?facecraft:signing["']?\s*:/m.test(readStackFile(`Pulumi.${stack}.yaml`));
+}
+
 /** Replaces each `${name}`. @throws Failure for a name that has no value */
 export function fillIn(text: string, values: Readonly<Record<string, string>>, file: string): string {
   return text.replaceAll(/\$\{(\w+)\}/g, (placeholder, name: string) => {

@@ -9,6 +9,7 @@ import { Failure, say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp } from "./setup.ts";
 import { countTests } from "./testCounts.ts";
+import { signingTools } from "./tools.ts";
 
 const results = join(tools, "test-results.json");
 
@@ -66,7 +67,7 @@ export async function runTests(names: readonly string[]): Promise<number> {
         await obtainPythonTools();
       }
       if (services && !up) {
-        await setUp();
+        await setUp(signingTools);
         up = true;
       }
       say(`test suite ${name}`);

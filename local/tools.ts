@@ -31,6 +31,7 @@ const versions = {
   pulumi: wantedVersion("pulumi"),
   buildkit: wantedVersion("buildkit"),
   registry: wantedVersion("registry"),
+  cosign: wantedVersion("cosign"),
 };
 
 /**
@@ -43,6 +44,7 @@ const debianRunc = join(tools, "downloads", "debian-runc");
 const hosts = join(home, "versions", versions.pulumi, "bin");
 const buildkit = join(tools, "downloads", `buildkit-${versions.buildkit}`);
 const registry = join(tools, "downloads", `registry-${versions.registry}`);
+const cosign = join(tools, "downloads", `cosign-${versions.cosign}`);
 
 /** What the programs of this project run with: our own tools behind the user's. */
 export function toolPath(): string {
@@ -330,6 +332,21 @@ export const serviceTools: Tool[] = [
     "the registry",
     { tool: "registry", main: "github.com/distribution/distribution/v3/cmd/registry", program: "registry" },
     { tool: "registry", folder: registry, program: "registry" },
+  ),
+];
+
+/** For those who sign or verify releases, and for nobody else. */
+export const signingTools: Tool[] = [
+  program(
+    "cosign",
+    "signs releases, and verifies them",
+    {
+      tool: "cosign",
+      main: "github.com/sigstore/cosign/v3/cmd/cosign",
+      program: "cosign",
+      define: { "sigs.k8s.io/release-utils/version.gitVersion": `v${versions.cosign}` },
+    },
+    { tool: "cosign", folder: cosign, program: "cosign" },
   ),
 ];
 

@@ -33,6 +33,8 @@ export function wantedVersion(tool: string): string {
       return packageVersion("@pulumi/pulumi");
     case "buildkit":
       return goModuleVersion("buildkit", "github.com/moby/buildkit");
+    case "cosign":
+      return goModuleVersion("cosign", "github.com/sigstore/cosign/v3");
     case "registry":
       return goModuleVersion("registry", "github.com/distribution/distribution/v3");
     default:
