@@ -160,13 +160,13 @@ describe("an SBOM", () => {
     ],
     [
       "a component less",
-      (bom) => bom.components.splice(bom.components.indexOf(of(bom, "basicsr")), 1),
-      /does not list library basicsr 1\.4\.2/,
+      (bom) => bom.components.splice(bom.components.indexOf(of(bom, "libc6")), 1),
+      /does not list library libc6 2\.36/,
     ],
     [
       "a component twice",
-      (bom) => bom.components.push(of(bom, "basicsr")),
-      /lists library basicsr 1\.4\.2 2 times, but the image has it 1 times/,
+      (bom) => bom.components.push(of(bom, "libc6")),
+      /lists library libc6 \S+ 2 times, but the image has it 1 times/,
     ],
     [
       "another hash",

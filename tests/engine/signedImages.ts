@@ -135,9 +135,21 @@ export class SignedImages {
     return JSON.parse(await output("node", ["-e", script], { cwd: root, env: this.env }));
   }
 
-  /** Removes what is attached of a kind, as `crane delete` does. */
-  async detach(image: string, kind: Kind): Promise<void> {
-    for (const digest of await this.#attached(image, kind)) {
+  /**
+   * Removes what is attached of a kind, as a registry does that has the referrers API.
+   *
+   * @param listed leave it in cosign's own list, as others do
+   */
+  async detach(image: string, kind: Kind, listed = false): Promise<void> {
+    const gone = await this.#attached(image, kind);
+    const index = await this.#index(image);
+    if (!listed) {
+      await this.#putIndex(image, {
+        ...index,
+        manifests: index.manifests.filter(({ digest }) => !gone.includes(digest)),
+      });
+    }
+    for (const digest of gone) {
       await this.#ask("DELETE", `manifests/${digest}`);
     }
   }
