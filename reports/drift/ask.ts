@@ -1,13 +1,16 @@
 import type { Answer } from "../../artifacts/answer.ts";
 import { probe } from "../../artifacts/probe.ts";
 import { redactUrl } from "../../artifacts/redact.ts";
-import { askPublished } from "../../registry/tags.ts";
-import type { Remembered, RememberedModel } from "./state.ts";
+import { listAttached } from "../../registry/attached.ts";
+import { Repository } from "../../registry/repository.ts";
+import { askPublished, gone } from "../../registry/tags.ts";
+import type { Remembered, RememberedModel, RememberedSignature } from "./state.ts";
 
 /** Asks about everything that a stack has left out in the world; one answer each. */
-export async function askAll({ images, models, handedOver, interrupted }: Remembered): Promise<Answer[]> {
+export async function askAll({ images, signatures, models, handedOver, interrupted }: Remembered): Promise<Answer[]> {
   const answers = await Promise.all([
     ...images.map(({ credentials, ...published }) => askPublished(published, credentials)),
+    ...signatures.map(askAttached),
     ...models.map(async (model) => [await askUpstream(model)]),
   ]);
   const left: Answer[] = interrupted.map((name) => ({
@@ -16,6 +19,22 @@ export async function askAll({ images, models, handedOver, interrupted }: Rememb
     said: "an update was interrupted while it worked on this; run it again",
   }));
   return [...answers.flat(), ...images.flatMap((image) => judgeOutputs(image, handedOver)), ...left];
+}
+
+async function askAttached({ repository, digest, attached, credentials }: RememberedSignature): Promise<Answer[]> {
+  const asked = attached.map(({ what, reference }) => ({ asked: `the ${what} ${reference}`, reference }));
+  try {
+    const found = await listAttached(new Repository(repository, credentials), digest);
+    const isThere = (reference: string) => found.some((one) => reference === `${repository}@${one.digest}`);
+    return asked.map(({ asked, reference }) =>
+      isThere(reference)
+        ? { asked, standing: "as left", said: `is attached to ${digest}` }
+        : { asked, standing: "changed", said: gone },
+    );
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    return asked.map(({ asked }) => ({ asked, standing: "not known", said }));
+  }
 }
 
 /** What deploy stacks read, which an update writes down last. */

@@ -7,6 +7,7 @@ import type { Published } from "../../registry/tags.ts";
 export interface Remembered {
   models: RememberedModel[];
   images: (Published & { credentials?: Credentials })[];
+  signatures: RememberedSignature[];
   /** Digest that the stack's outputs name; empty where they name none. An update that ends early leaves those before it. */
   handedOver: string;
   /** Resources on which an update was still working when it ended: nobody knows what became of them. */
@@ -24,6 +25,14 @@ export interface RememberedModel {
   caBundle?: string;
 }
 
+/** A release that is signed: its image, and what is attached to it, each as `repository@sha256:...`. */
+export interface RememberedSignature {
+  repository: string;
+  digest: string;
+  attached: { what: "signature" | "SBOM" | "provenance"; reference: string }[];
+  credentials?: Credentials;
+}
+
 /** Reads what `pulumi stack export --show-secrets` prints. */
 export function readState(text: string): Remembered {
   const { deployment } = JSON.parse(text) as { deployment?: Deployment };
@@ -33,11 +42,14 @@ export function readState(text: string): Remembered {
     inputs: open(inputs ?? {}) as Values,
     outputs: open(outputs ?? {}) as Values,
   }));
+  const of = (name: string) => resources.filter(({ type }) => type.endsWith(`:${name}`)).map(({ outputs }) => outputs);
   return {
     models: resources.filter(({ type }) => type.endsWith(":ModelChecksum")).map(({ outputs }) => modelOf(outputs)),
     images: resources
       .filter(({ name, type, inputs }) => type === "docker-build:index:Image" && viewImage(name, inputs).publishes)
-      .flatMap(({ inputs, outputs }) => imagesOf(inputs, String(outputs.digest ?? ""))),
+      .flatMap(({ inputs, outputs }) => imagesOf(inputs, String(outputs.digest ?? "")))
+      .map((image) => withMovingTags(image, of("PublishedTags"))),
+    signatures: of("ReleaseSignature").map(signatureOf),
     handedOver: String(resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs.digest ?? ""),
     interrupted: (deployment?.pending_operations ?? []).map(({ resource }) => nameOf(resource.urn)),
   };
@@ -73,6 +85,33 @@ function imagesOf({ tags, registries }: Values, digest: string): Remembered["ima
     digest,
     ...(username && password ? { credentials: { username: String(username), password: String(password) } } : {}),
   }));
+}
+
+/** A signed release is pushed without its moving tag, which it gets when it is signed. */
+function withMovingTags(image: Remembered["images"][number], settled: readonly Values[]): Remembered["images"][number] {
+  const moving = settled.filter(({ repository, digest }) => repository === image.repository && digest === image.digest);
+  return { ...image, tags: [...new Set([...moving.map(({ moving }) => String(moving)), ...image.tags])] };
+}
+
+function signatureOf({
+  repository,
+  digest,
+  signature,
+  sbom,
+  provenance,
+  username,
+  password,
+}: Values): RememberedSignature {
+  return {
+    repository: String(repository ?? ""),
+    digest: String(digest ?? ""),
+    attached: [
+      { what: "signature", reference: String(signature ?? "") },
+      { what: "SBOM", reference: String(sbom ?? "") },
+      { what: "provenance", reference: String(provenance ?? "") },
+    ],
+    ...(username && password ? { credentials: { username: String(username), password: String(password) } } : {}),
+  };
 }
 
 /** The plain values, where the state keeps them secret. */

@@ -101,6 +101,13 @@ export class Clone {
     writeFileSync(this.configFile, change(fillIn(readFileSync(join(root, file), "utf8"), values, file)));
   }
 
+  /** Sets a secret value of the stack's config; `writeConfig` takes it out again. */
+  async setSecret(path: string, value: string): Promise<void> {
+    const args = ["config", "set", "--secret", "--path", path, value];
+    const where = ["--stack", this.stack, "--config-file", this.configFile];
+    await output("pulumi", [...args, ...where], { cwd: this.folder, env: this.env ?? {} });
+  }
+
   pulumi(command: string, ...args: string[]): Promise<Result> {
     const all = [
       command,
@@ -238,6 +245,9 @@ export interface Outputs {
   healthcheck: Record<string, unknown>;
   models: Record<string, { file: string; url: string; sha256: string; sizeBytes: number }>;
   proof: Partial<ProofOutput>;
+  signature: string;
+  sbom: string;
+  provenance: string;
 }
 
 const bases = await baseImages();
