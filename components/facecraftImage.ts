@@ -64,8 +64,10 @@ export class FacecraftImage extends pulumi.ComponentResource {
   readonly provenance: pulumi.Output<string>;
 
   constructor(name: string, args: FacecraftImageArgs, options?: pulumi.ComponentResourceOptions) {
-    // What is asked of the proof stands in the plan as it is, for people and for the report on a preview.
-    super("facecraft:index:FacecraftImage", name, { proof: args.proof }, options);
+    const isSigned = args.push && args.signing !== undefined;
+    // What is asked of the proof, and whether of a signature, stands in the plan as it is, for people, the report on a preview and
+    // the policy.
+    super("facecraft:index:FacecraftImage", name, { proof: args.proof, signed: isSigned }, options);
     const parent = { parent: this };
     const build = buildInputs(args);
     if (args.uncommitted.length > 0) {
@@ -95,7 +97,6 @@ export class FacecraftImage extends pulumi.ComponentResource {
     const moving = args.variant;
     const immutable = pulumi.interpolate`${tagStem(args)}-${suffix.hex}`;
     const tags = [`${args.repository}:${moving}`, pulumi.interpolate`${args.repository}:${immutable}`];
-    const isSigned = args.push && args.signing !== undefined;
 
     const release = new docker.Image(
       `${name}-release`,

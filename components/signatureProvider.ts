@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { attest, CosignError, type Signer, sign } from "../attest/cosign.ts";
 import { AttestError } from "../attest/errors.ts";
 import { type ProvenanceInputs, provenanceOf } from "../attest/provenance.ts";
-import { type Attached, type AttachedKind, listAttached } from "../registry/attached.ts";
+import { type Attached, type AttachedKind, forgetMissing, listAttached } from "../registry/attached.ts";
 import { RegistryError } from "../registry/errors.ts";
 import type { ImageFacts } from "../registry/facts.ts";
 import type { Credentials } from "../registry/login.ts";
@@ -106,6 +106,7 @@ async function attachAll(inputs: Inputs, wanted: readonly Part[], before: Partia
   const made: Record<Part, string> = { signature: "", sbom: "", provenance: "", ...pick(before) };
   try {
     const facts = wanted.some((part) => part !== "signature") ? await readFacts(inputs) : undefined;
+    await forgetMissing(repositoryOf(inputs), inputs.digest);
     for (const part of wanted) {
       const known = new Set((await listed(inputs)).map(({ digest }) => digest));
       await attachOne(inputs, part, facts);
@@ -171,8 +172,14 @@ async function readFacts(inputs: Inputs): Promise<ImageFacts> {
   return readFacts({ repository: inputs.repository, digest: inputs.digest }, credentials(inputs));
 }
 
-function listed(inputs: Pick<Inputs, "repository" | "digest" | "username" | "password">): Promise<Attached[]> {
-  return listAttached(new Repository(inputs.repository, credentials(inputs)), inputs.digest);
+type Place = Pick<Inputs, "repository" | "digest" | "username" | "password">;
+
+function listed(place: Place): Promise<Attached[]> {
+  return listAttached(repositoryOf(place), place.digest);
+}
+
+function repositoryOf(place: Place): Repository {
+  return new Repository(place.repository, credentials(place));
 }
 
 function imageOf({ repository, digest }: Pick<Inputs, "repository" | "digest">): string {

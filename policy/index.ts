@@ -39,7 +39,7 @@ function limitsBy({ allowed, maxReadySeconds }: Config): Limits {
 
 function policy(rule: Rule): ResourceValidationPolicy & Partial<StackValidationPolicy> {
   const { name, description } = rule;
-  const check = (image: ImageView, config: Config, known: Pick<Context, "readySeconds"> = {}) =>
+  const check = (image: ImageView, config: Config, known: Pick<Context, "readySeconds" | "signing"> = {}) =>
     applies(rule, image) ? rule.check(image, { ...limitsBy(config), ...known, verified: [...verified.values()] }) : [];
   return {
     name,
@@ -68,7 +68,9 @@ function policy(rule: Rule): ResourceValidationPolicy & Partial<StackValidationP
         for (const resource of resources) {
           const image = images.get(resource.urn);
           const judged = image && { ...image, waitsFor: modelsBefore(resource) };
-          for (const message of judged ? check(judged, getConfig<Config>(), measured(resources)) : []) {
+          for (const message of judged
+            ? check(judged, getConfig<Config>(), { ...measured(resources), ...signingIn(resources) })
+            : []) {
             report(message, resource.urn);
           }
         }
@@ -93,6 +95,14 @@ function measured(resources: readonly PolicyResource[]): Pick<Context, "readySec
   const command = resources.find(({ type, name }) => type === "command:local:Command" && name.endsWith("-published"));
   const { readySeconds } = readSaid(plain(command?.props ?? {}).stdout).proof ?? {};
   return typeof readySeconds === "number" ? { readySeconds } : {};
+}
+
+/** What FacecraftImage says that it was asked for, and the resource that it has made for that. */
+function signingIn(resources: readonly PolicyResource[]): Pick<Context, "signing"> {
+  const component = resources.find(({ type }) => type === "facecraft:index:FacecraftImage");
+  const { signed } = plain(component?.props ?? {});
+  const attached = resources.some(({ type }) => type.endsWith(":ReleaseSignature"));
+  return typeof signed === "boolean" ? { signing: { asked: signed, attached } } : {};
 }
 
 function isModel({ type }: { type: string }): boolean {

@@ -21,6 +21,15 @@ export interface Context extends Limits {
   verified: readonly VerifiedModel[];
   /** What the proof of the release measured. Absent where that is not known, or not known yet. */
   readySeconds?: number;
+  /** What becomes of the release's signature. Absent where that is not known yet, or where no FacecraftImage makes the release. */
+  signing?: Signing;
+}
+
+export interface Signing {
+  /** Whether the stack asks for it. */
+  asked: boolean;
+  /** Whether there is a resource that signs the release, and attaches its SBOM and its provenance. */
+  attached: boolean;
 }
 
 export interface Rule {
@@ -270,6 +279,36 @@ export const rules: readonly Rule[] = [
           ]
         : [],
   },
+  {
+    name: "signed-release",
+    description: "A release of FacecraftImage that leaves this machine is signed.",
+    judges: "releases",
+    isAdvisory: true,
+    needsStack: true,
+    looksAt: () => [],
+    check: ({ publishes, tags }, { signing }) =>
+      signing?.asked === false && publishes && !known(tags).every(isOnThisMachine)
+        ? [
+            "The image is published without a signature: nobody who pulls it can tell whose it is. Set facecraft:signing " +
+              "(docs/signing.md).",
+          ]
+        : [],
+  },
+  {
+    name: "sbom-attached",
+    description:
+      "Where facecraft:signing is set, a ReleaseSignature signs the release, and attaches its SBOM and its provenance.",
+    judges: "releases",
+    needsStack: true,
+    looksAt: () => [],
+    check: (_, { signing }) =>
+      signing?.asked && !signing.attached
+        ? [
+            "facecraft:signing is set, but the stack has no ReleaseSignature: the image would be released without a signature, an " +
+              "SBOM and a provenance. Let FacecraftImage make one.",
+          ]
+        : [],
+  },
 ];
 
 export interface Violation {
@@ -348,10 +387,12 @@ function tagOf(reference: string): string {
   return splitReference(reference).tag ?? "";
 }
 
+function isOnThisMachine(reference: string): boolean {
+  return isLoopback(locate(splitReference(reference).repository).registry);
+}
+
 function isAllowed(reference: string, allowed: readonly string[]): boolean {
   const { repository } = splitReference(reference);
   const within = `${fullName(repository)}/`;
-  return (
-    isLoopback(locate(repository).registry) || allowed.some((prefix) => within.startsWith(prefix.replace(/\/?$/, "/")))
-  );
+  return isOnThisMachine(reference) || allowed.some((prefix) => within.startsWith(prefix.replace(/\/?$/, "/")));
 }

@@ -34,9 +34,34 @@ export async function listAttached(repository: Repository, digest: string): Prom
   return found.filter((one) => one !== undefined);
 }
 
+/**
+ * Takes what is gone out of the index that stands in for a referrers API: a registry stores no index that names what it does not
+ * have, so nothing could be attached any more.
+ *
+ * @param digest of the image's manifest or index
+ * @throws RegistryError
+ */
+export async function forgetMissing(repository: Repository, digest: string): Promise<void> {
+  if ((await repository.referrers(digest)) !== undefined) {
+    return;
+  }
+  const tag = tagOf(digest);
+  const found = await ifThere(repository.manifest(tag));
+  const listed = found?.manifest.manifests ?? [];
+  const there = await Promise.all(listed.map((entry) => ifThere(repository.manifest(entry.digest))));
+  if (found && there.includes(undefined)) {
+    const manifests = listed.filter((_, index) => there[index] !== undefined);
+    await repository.put(tag, { ...found.manifest, manifests });
+  }
+}
+
 async function listedByTag(repository: Repository, digest: string): Promise<string[]> {
-  const { manifest } = await repository.manifest(digest.replace(":", "-"));
+  const { manifest } = await repository.manifest(tagOf(digest));
   return (manifest.manifests ?? []).map((entry) => entry.digest);
+}
+
+function tagOf(digest: string): string {
+  return digest.replace(":", "-");
 }
 
 async function attachedAt(repository: Repository, digest: string): Promise<Attached> {

@@ -2,7 +2,14 @@ import { createHash } from "node:crypto";
 import { Refused, RegistryError, Unanswered } from "./errors.ts";
 import { type Answer, ask, type Patience, patience, type Question } from "./http.ts";
 import { type Credentials, dockerLogin, type Found } from "./login.ts";
-import { type Descriptor, type FoundManifest, indexType, manifestTypes, parseManifest } from "./manifests.ts";
+import {
+  type Descriptor,
+  type FoundManifest,
+  indexType,
+  type Manifest,
+  manifestTypes,
+  parseManifest,
+} from "./manifests.ts";
 import { hostOf, isLoopback, locate } from "./references.ts";
 import { refusal } from "./refusal.ts";
 import { basic, fetchToken, parseChallenge, secretsOf } from "./tokens.ts";
@@ -76,6 +83,13 @@ export class Repository {
   async tag(tag: string, digest: string): Promise<void> {
     const { body, type } = await this.#manifest(digest);
     await (await this.#send(`manifests/${tag}`, { accept: "*/*", method: "PUT", body, type })).discard();
+  }
+
+  /** Stores a manifest under a tag. All that it names must be there. Wants credentials that may push. @throws RegistryError */
+  async put(tag: string, manifest: Manifest): Promise<void> {
+    const body = Buffer.from(JSON.stringify(manifest));
+    const sent = { accept: "*/*", method: "PUT", body, type: manifest.mediaType ?? indexType } as const;
+    await (await this.#send(`manifests/${tag}`, sent)).discard();
   }
 
   /** Asks whether a push would be let in, and pushes nothing. @throws RegistryError with the refusal */

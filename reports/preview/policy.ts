@@ -17,7 +17,12 @@ export function applyPolicy(plan: Plan, limits: Limits, readySeconds?: number): 
   const images = plan.steps
     .filter(({ type, op, after }) => type === imageType && op !== "delete" && after)
     .map(({ name, after }) => viewImage(name, after?.inputs ?? {}, after?.retainOnDelete));
-  const context: Context = { ...limits, verified, ...(readySeconds !== undefined && { readySeconds }) };
+  const context: Context = {
+    ...limits,
+    verified,
+    ...(readySeconds !== undefined && { readySeconds }),
+    ...signingIn(plan),
+  };
   const seen = images
     .flatMap((image) => judge(image, context))
     .map(({ image, ...violation }) => ({ ...violation, resource: image }));
@@ -38,6 +43,13 @@ export function applyPolicy(plan: Plan, limits: Limits, readySeconds?: number): 
     ),
     violations,
   };
+}
+
+function signingIn({ steps }: Plan): Pick<Context, "signing"> {
+  const component = steps.find(({ type }) => type === "facecraft:index:FacecraftImage");
+  const signed = component?.after?.inputs.signed;
+  const attached = steps.some(({ type, op }) => type.endsWith(":ReleaseSignature") && op !== "delete");
+  return typeof signed === "boolean" ? { signing: { asked: signed, attached } } : {};
 }
 
 function appliedBy({ packs, judgedByPacks }: Plan, images: readonly string[]): string {

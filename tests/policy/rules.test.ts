@@ -28,6 +28,9 @@ const onGpu = (proven: string | undefined) => ({
   tags: ["docker.io/djok/facecraft:gpu", "docker.io/djok/facecraft:1.2.0-gpu-0a1b2c3d"],
 });
 
+/** What is known of the release's signature. */
+const signing = (asked: boolean, attached: boolean) => ({ context: { ...context, signing: { asked, attached } } });
+
 test("a release as the program makes it breaks no rule", () => {
   expect(broken({})).toEqual([]);
 });
@@ -51,6 +54,8 @@ describe("each rule, broken once", () => {
       broken({ tags: ["docker.io/djok/facecraft:1.1.0-cpu-0a1b2c3d"] }),
       /1\.1\.0-cpu-0a1b2c3d, none is/,
     ],
+    ["signed-release", broken({}, signing(false, false)), /without a signature.*Set facecraft:signing/],
+    ["sbom-attached", broken({}, signing(true, false)), /the stack has no ReleaseSignature/],
     ["labels", broken(labels({ [label("licenses")]: "GPL" })), /licenses is "GPL"; it must be "MIT"/],
     ["labels", broken(labels({ [label("vendor")]: undefined })), /vendor is not set; it must be "OBVT Toolbox"/],
     ["labels", broken(labels({ [label("revision")]: "main" })), /revision is "main"; it must match/],
@@ -187,4 +192,21 @@ test("the environment can name other registries", () => {
 test("the torch index of a mirror is known by its words", () => {
   expect(broken(args({ TORCH_INDEX_URL: "https://mirror.example.org/pytorch-cpu/simple" }))).toEqual([]);
   expect(broken(args({ TORCH_INDEX_URL: "https://mirror.example.org/cpu/whl/cu118" }))).toHaveLength(1);
+});
+
+describe("a release that", () => {
+  test("stays on this machine needs no signature", () => {
+    const tags = ["localhost:5000/facecraft:cpu", "localhost:5000/facecraft:1.2.0-cpu-0a1b2c3d"];
+    expect(broken({ tags }, signing(false, false))).toEqual([]);
+  });
+
+  test("is to be signed, and is, breaks no rule", () => {
+    expect(broken({}, signing(true, true))).toEqual([]);
+  });
+
+  test("is not signed is warned about, unless it was to be: then it is refused", () => {
+    const image = viewImage("release", accepted, true);
+    expect(judge(image, signing(false, false).context)).toMatchObject([{ rule: "signed-release", mandatory: false }]);
+    expect(judge(image, signing(true, false).context)).toMatchObject([{ rule: "sbom-attached", mandatory: true }]);
+  });
 });

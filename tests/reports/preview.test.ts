@@ -124,7 +124,7 @@ describe("a preview's report", () => {
     expect(lines.slice(4)).toEqual([
       `No change: \`${imageRef}\` stays.`,
       "",
-      "All 13 rules hold. Looked at: `facecraft-proof`, `facecraft-release`; applied by the engine (policy pack facecraft) and to the preview.",
+      "All 15 rules hold. Looked at: `facecraft-proof`, `facecraft-release`; applied by the engine (policy pack facecraft) and to the preview.",
     ]);
   });
 
@@ -409,7 +409,7 @@ test("a gpu image that no GPU has proven is warned of, and released", () => {
   const made = report(...models(), step("create", image, "facecraft-release", undefined, gpu), done());
   expect(made.result).toBe("changed");
   expect(toMarkdown(made)).toContain("- ⚠️ `proven-on-gpu` (`facecraft-release`): The label `facecraft.proof.gpu` is");
-  expect(toMarkdown(made)).toContain("12 of 13 rules hold; 1 broken that only warn");
+  expect(toMarkdown(made)).toContain("14 of 15 rules hold; 1 broken that only warn");
 });
 
 describe("a report says nothing that was not evaluated:", () => {
@@ -418,7 +418,7 @@ describe("a report says nothing that was not evaluated:", () => {
     const failed = report({ diagnosticEvent: urnOfStack }, done("failed", {}));
     expect(failed.result).toBe("failed");
     expect(failed.summary).toBe("This cannot be released: the program failed.");
-    expect(toMarkdown(failed)).toContain("No image was looked at: 0 of 13 rules were applied.");
+    expect(toMarkdown(failed)).toContain("No image was looked at: 0 of 15 rules were applied.");
     expect(toMarkdown(failed)).not.toMatch(/rules hold/);
   });
 
@@ -429,14 +429,22 @@ describe("a report says nothing that was not evaluated:", () => {
       done("failed", {}),
     );
     expect(policy.images).toEqual(["facecraft-proof"]);
-    expect(policy.notApplied).toEqual(["immutable-tag", "labels", "kept-releases", "proven-on-gpu", "ready-in-time"]);
+    expect(policy.notApplied).toEqual([
+      "immutable-tag",
+      "labels",
+      "kept-releases",
+      "proven-on-gpu",
+      "ready-in-time",
+      "signed-release",
+      "sbom-attached",
+    ]);
   });
 
   test("a tag that the update chooses leaves the rules about tags undecided", () => {
     const { policy } = changed({ tags: ["docker.io/djok/facecraft:cpu", unknownMark] });
     expect(policy.undecided).toEqual(["no-latest-tag", "immutable-tag", "allowed-registries"]);
     expect(toMarkdown(changed({ tags: ["docker.io/djok/facecraft:cpu", unknownMark] }))).toContain(
-      "10 of 13 rules hold; not decided, because what they judge is secret or chosen by the update: `no-latest-tag`,",
+      "12 of 15 rules hold; not decided, because what they judge is secret or chosen by the update: `no-latest-tag`,",
     );
   });
 
@@ -607,7 +615,7 @@ describe("a report on disk", () => {
     await writeReport(folder, unfinishedReport("cpu"));
     const text = readFileSync(join(folder, "cpu.md"), "utf8");
     expect(text).toContain("This preview did not finish: nothing was evaluated.");
-    expect(text).toContain("No image was looked at: 0 of 13 rules were applied.");
+    expect(text).toContain("No image was looked at: 0 of 15 rules were applied.");
     expect(text).not.toMatch(/hold|stays|no earlier state/);
     expect(JSON.parse(readFileSync(join(folder, "cpu.json"), "utf8"))).toEqual(unfinishedReport("cpu"));
     const { markdown } = await writeReport(folder, green);
@@ -666,7 +674,7 @@ describe("the page of a report", () => {
     ),
     proof: fc.array(fc.record({ what: hostile, is: hostile }), { maxLength: 3 }),
     policy: fc.record({
-      rules: fc.constant(13),
+      rules: fc.constant(15),
       images: fc.array(hostile, { maxLength: 2 }),
       undecided: fc.array(hostile, { maxLength: 2 }),
       notApplied: fc.array(hostile, { maxLength: 2 }),
