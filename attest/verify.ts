@@ -1,9 +1,11 @@
 import { ActionableError } from "../artifacts/errors.ts";
+import { type AttachedKind, listAttached } from "../registry/attached.ts";
 import { type ImageFacts, readFacts } from "../registry/facts.ts";
 import type { Credentials } from "../registry/login.ts";
+import { Repository } from "../registry/repository.ts";
 import { type Claims, compareClaims, compareContents, compareProvenance } from "./compare.ts";
 import { compareSbom } from "./compareSbom.ts";
-import { type AttestationKind, type Trust, verifyAttestation, verifySignature } from "./cosign.ts";
+import { type AttestationKind, CosignError, type Trust, verifyAttestation, verifySignature } from "./cosign.ts";
 import { type ParsedProvenance, parseProvenance } from "./provenance.ts";
 import { sbomOf } from "./sbom.ts";
 
@@ -38,6 +40,8 @@ export interface Examined {
   sbom: string[] | undefined;
   /** What the provenance states, where it is signed; of several, the last. */
   stated?: ParsedProvenance;
+  /** Kinds of what lies beside the image, whoever signed it; where nobody says whose signature counts, and else not asked for. */
+  attached?: readonly string[];
 }
 
 /**
@@ -51,7 +55,8 @@ export async function examine(image: string, { trust, flavours, claims = {}, log
   const facts = await readFacts(image, login);
   const contents = [...compareContents(facts), ...compareClaims(claims, facts, flavours)];
   if (trust === undefined) {
-    return { facts, contents, signature: undefined, provenance: undefined, sbom: undefined };
+    const attached = (await attachedTo(facts, login)).map(({ kind }) => kind);
+    return { facts, contents, signature: undefined, provenance: undefined, sbom: undefined, attached };
   }
   const exact = `${facts.repository}@${facts.digest}`;
   const [signature, provenances, sboms] = await Promise.all([
@@ -59,8 +64,8 @@ export async function examine(image: string, { trust, flavours, claims = {}, log
       await verifySignature(exact, trust, login);
       return [];
     }),
-    attested(exact, "slsaprovenance1", trust, login),
-    attested(exact, "cyclonedx", trust, login),
+    attested(facts, "slsaprovenance1", trust, login),
+    attested(facts, "cyclonedx", trust, login),
   ]);
   const stated = provenances.predicates.map(parsed);
   const last = stated.at(-1)?.provenance;
@@ -95,20 +100,42 @@ export async function verifyRelease(image: string, question: Question & { trust:
   return examined;
 }
 
+const titles: Record<AttestationKind, string> = { slsaprovenance1: "provenance", cyclonedx: "SBOM" };
+
 /** The signed statements of a kind about this digest, or why there are none. */
 async function attested(
-  image: string,
+  facts: ImageFacts,
   kind: AttestationKind,
   trust: Trust,
   login: Credentials | undefined,
 ): Promise<{ predicates: unknown[]; faults: string[] }> {
+  const image = `${facts.repository}@${facts.digest}`;
   let predicates: unknown[] = [];
-  const name = { slsaprovenance1: "provenance", cyclonedx: "SBOM" }[kind];
   const faults = await faultsOf(async () => {
-    predicates = await verifyAttestation(image, kind, trust, login);
-    return predicates.length > 0 ? [] : [`No signed ${name} is of ${image}.`];
+    try {
+      predicates = await verifyAttestation(image, kind, trust, login);
+      return [];
+    } catch (error) {
+      // cosign passes over what is not of this key or this image, so it may say that nothing is there.
+      if (error instanceof CosignError && error.reason === "missing" && (await isAttached(facts, kind, login))) {
+        const whose = "key" in trust ? `the key ${trust.key}` : trust.identity;
+        return [
+          `The ${titles[kind]} that is attached to ${image} was not signed by ${whose}, was signed for another image, or was ` +
+            "changed since.",
+        ];
+      }
+      throw error;
+    }
   });
   return { predicates, faults };
+}
+
+async function isAttached(facts: ImageFacts, wanted: AttachedKind, login: Credentials | undefined): Promise<boolean> {
+  return (await attachedTo(facts, login)).some(({ kind }) => kind === wanted);
+}
+
+function attachedTo({ repository, digest }: ImageFacts, login: Credentials | undefined) {
+  return listAttached(new Repository(repository, login), digest);
 }
 
 function compareSboms(sboms: readonly unknown[], facts: ImageFacts): string[] {

@@ -21,16 +21,20 @@ export interface Inside {
 export interface Verdict {
   title: string;
   digest: string;
-  /** Equal: the same bytes. Packed otherwise: the same bytes once unpacked. Measured: what no two proofs have alike. */
-  state: "equal" | "packed otherwise" | "measured" | "different";
+  /** Equal: the same bytes. Packed otherwise: the same bytes once unpacked. As known: what no two builds have alike. */
+  state: "equal" | "packed otherwise" | "as known" | "different";
   /** Why it is not equal, as a sentence. */
   why: string;
 }
 
-/** The title of the layer that is different each time the proof runs. */
-export const measuredTitle = "measurements of the proof";
-export const recordTitle = "record of the proof";
-export const systemTitle = "system packages";
+/** What is different in every build, by the title of its layer, and why. The paths of the files are the same. */
+const neverEqual: Readonly<Record<string, string>> = {
+  "measurements of the proof": "It says how long the proof took, which differs from run to run.",
+  "compiled in the build": "numba puts addresses of its memory into the names in its machine code.",
+};
+
+/** Layers that say, or are made of, the versions that Debian serves on the day. */
+const fromDebian: readonly string[] = ["system packages", "record of the proof"];
 
 /**
  * Says of a pair of layers whether they are the same.
@@ -57,17 +61,18 @@ export function judgeLayer(
     const why = "The same content, compressed by another version of the builder.";
     return { title, digest, state: "packed otherwise", why };
   }
-  const files = inside ? differenceOf(inside) : "";
-  if (title === measuredTitle) {
-    return { title, digest, state: "measured", why: "It says how long the proof took, which differs from run to run." };
+  const known = neverEqual[title];
+  if (known && inside && onlyContentDiffers(inside)) {
+    return { title, digest, state: "as known", why: known };
   }
-  const debian = versionsOf(contents.original?.debian, contents.again?.debian);
-  const isSystem = title === systemTitle || title === recordTitle;
-  const why =
-    isSystem && debian.length > 0
-      ? `Debian serves other versions now: ${few(debian)}. ${files}`
-      : files || "It was not read.";
+  const files = inside ? differenceOf(inside) : "";
+  const debian = fromDebian.includes(title) ? versionsOf(contents.original?.debian, contents.again?.debian) : [];
+  const why = [...(debian.length > 0 ? [`Debian serves other versions now: ${few(debian)}.`] : []), files].join(" ");
   return { title, digest, state: "different", why };
+}
+
+function onlyContentDiffers({ original, again }: Inside): boolean {
+  return original.size === again.size && [...original.keys()].every((path) => again.has(path));
 }
 
 /** Names what two layers do not have in common. */

@@ -36,6 +36,8 @@ export interface Verdict {
   state: "holds" | "fails" | "unchecked";
   /** Whose signature it has, where it holds. */
   by?: string;
+  /** Whether there is one at all, where it was not checked. */
+  attached?: boolean;
   faults: string[];
 }
 
@@ -43,19 +45,17 @@ export function knownOf(examined: Examined, trust: Trust | undefined): Known {
   const { facts, stated, contents } = examined;
   const { record } = facts;
   const label = (name: string) => labelOf(facts, name) ?? "";
-  const verdict = (faults: string[] | undefined): Verdict =>
+  const verdict = (faults: string[] | undefined, kind: string): Verdict =>
     faults === undefined
-      ? { state: "unchecked", faults: [] }
+      ? { state: "unchecked", attached: examined.attached?.includes(kind) ?? false, faults: [] }
       : {
           state: faults.length > 0 ? "fails" : "holds",
           ...(faults.length === 0 && trust && { by: nameOf(trust) }),
           faults,
         };
-  const [signature, provenance, sbom] = [examined.signature, examined.provenance, examined.sbom].map(verdict) as [
-    Verdict,
-    Verdict,
-    Verdict,
-  ];
+  const signature = verdict(examined.signature, "signature");
+  const provenance = verdict(examined.provenance, "slsaprovenance1");
+  const sbom = verdict(examined.sbom, "cyclonedx");
   const rows = new Map(facts.contents?.models.map((model) => [model.file, model]));
   return {
     image: `${facts.repository}@${facts.digest}`,
@@ -112,11 +112,13 @@ export function knownLines(known: Known, measured: Examined["facts"]["measured"]
   ];
 }
 
-function verdictText({ state, by }: Verdict): string {
+function verdictText({ state, by, attached }: Verdict): string {
   const texts = {
     holds: `holds, signed by ${by}`,
     fails: "does not hold",
-    unchecked: "not checked, because nobody said whose it must be (KEY=..., or IDENTITY=... and ISSUER=...)",
+    unchecked: attached
+      ? "there is one, which was not checked, because nobody said whose it must be (KEY=..., or IDENTITY=... and ISSUER=...)"
+      : "none",
   };
   return texts[state];
 }

@@ -16,7 +16,7 @@ afterAll(() => images?.remove());
 
 const other = "9".repeat(40);
 const unsigned = / has no signature by the key .*own\.pub\./;
-const foreign = / was not signed by .*own\.pub, or was changed since\./;
+const foreign = / was not signed by .*own\.pub,.* or was changed since\./;
 
 /** `make verify`, without what brings up the tools. */
 function verify(image: string, environment: Record<string, string> = { KEY: images.key("own") }): Promise<Result> {
@@ -44,7 +44,9 @@ describe("make verify", () => {
     const image = await images.push();
     const unknown = await verify(image, {});
     expect(unknown).toSucceed();
-    expect(unknown.text).toContain("Signature:                 not checked");
+    expect(unknown.text).toMatch(/^Signature: +none$/m);
+    await images.sign(image);
+    expect((await verify(image, {})).text).toMatch(/^Signature: +there is one, which was not checked/m);
     const half = await verify(image, { IDENTITY: "somebody" });
     expect(half.text).toContain("Give KEY=cosign.pub, or both IDENTITY=... and ISSUER=...");
     expect(half.code).toBe(1);
@@ -62,8 +64,8 @@ describe("make verify", () => {
   test("finds that nothing is signed", async () => {
     const { signature, provenance, sbom } = await faultsOf(await images.push());
     expect(signature.join()).toMatch(unsigned);
-    expect(provenance.join()).toMatch(/ has no provenance .*by the key/);
-    expect(sbom.join()).toMatch(/ has no SBOM .*by the key/);
+    expect(provenance.join()).toMatch(/ has no provenance by the key/);
+    expect(sbom.join()).toMatch(/ has no SBOM by the key/);
   });
 
   test("finds that another key has signed", async () => {
@@ -88,7 +90,7 @@ describe("make verify", () => {
     await images.detach(image, "slsaprovenance1");
     await images.copyAttached("slsaprovenance1", another, image);
     const { signature, provenance, sbom } = await faultsOf(image);
-    expect(provenance).toEqual([expect.stringMatching(/was signed for another image\./)]);
+    expect(provenance).toEqual([expect.stringMatching(/was signed for another image, or/)]);
     expect([...signature, ...sbom]).toEqual([]);
   });
 
@@ -121,7 +123,9 @@ describe("make verify", () => {
     await images.sign(image);
     await images.detach(image, "cyclonedx");
     const { sbomOf } = await import("../../attest/sbom.ts");
-    const sbom = JSON.parse(sbomOf(await images.facts(image)).replace("pkg:pypi/torch@2.0.1", "pkg:pypi/torch@2.0.2"));
+    const sbom = JSON.parse(
+      sbomOf(await images.facts(image)).replace('"purl": "pkg:pypi/torch@2.0.1', '"purl": "pkg:pypi/torch@2.0.2'),
+    );
     await images.attest(image, "cyclonedx", sbom);
     expect((await faultsOf(image)).sbom.join()).toContain("purl of library torch");
   });
