@@ -49,7 +49,8 @@ export interface Examined {
  * what they state is what the image itself says. Of several of a kind that are signed, every one must hold.
  *
  * @param image `repository:tag`, `repository@digest`, or both; a tag is asked once, for its digest
- * @throws RegistryError for what is not there or no image of this project
+ * @throws RegistryError for what is not there or no image of this project, and CosignError where cosign, the key or the registry
+ * cannot be used
  */
 export async function examine(image: string, { trust, flavours, claims = {}, login }: Question): Promise<Examined> {
   const facts = await readFacts(image, login);
@@ -158,12 +159,15 @@ async function faultsOf(look: () => Promise<string[]>): Promise<string[]> {
   }
 }
 
-/** @throws whatever is no sentence for a person */
+/** What says nothing of the image: nothing can be verified then. */
+const ownTrouble: readonly string[] = ["tool", "key", "registry"];
+
+/** @throws what is no fault of the image, and whatever is no sentence for a person */
 function sentenceOf(error: unknown): string {
-  if (error instanceof ActionableError) {
-    return error.message;
+  if (!(error instanceof ActionableError) || (error instanceof CosignError && ownTrouble.includes(error.reason))) {
+    throw error;
   }
-  throw error;
+  return error.message;
 }
 
 function unique(sentences: readonly string[]): string[] {

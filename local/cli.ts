@@ -10,7 +10,7 @@ import { beginReport, hasBackend, policyPack, previewWithoutBackend, previewWith
 import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
 import { say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
-import { setUp, setUpPulumi } from "./setup.ts";
+import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
 import { asksForSigning, isLocal, renderConfig } from "./stackConfig.ts";
 import { signingTools } from "./tools.ts";
 import { endLeftovers } from "./updates.ts";
@@ -173,11 +173,15 @@ const commands: Record<string, () => Promise<number>> = {
   },
 
   /** With the key of KEY, or IDENTITY and ISSUER, of who must have signed it. */
-  verify: async () => script("scripts/verify.ts", [await imageRef()], await stackEnvironment()),
+  async verify() {
+    await setUpVerifying();
+    return script("scripts/verify.ts", [await imageRef()], await stackEnvironment());
+  },
 
   /** On the local builder, whatever the stack: nothing is pushed. */
   async reproduce() {
     await setUp();
+    await setUpVerifying();
     const env = await stackEnvironment();
     const own = isLocal(stack) && { CA_BUNDLE: paths.trustedCas };
     const builder = { BUILDKIT_HOST: `unix://${paths.buildkitSocket}` };
@@ -210,6 +214,13 @@ function script(file: string, args: string[] = [], env: NodeJS.ProcessEnv = proc
 
 function stackEnvironment(): Promise<NodeJS.ProcessEnv> | NodeJS.ProcessEnv {
   return isLocal(stack) ? localEnvironment() : { ...process.env, ...toolEnvironment() };
+}
+
+/** cosign, where somebody says whose signature counts. */
+async function setUpVerifying(): Promise<void> {
+  if (process.env.KEY || process.env.IDENTITY) {
+    await setUpSigning();
+  }
 }
 
 async function stopDocker(): Promise<void> {

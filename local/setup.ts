@@ -13,7 +13,7 @@ import { reservePorts, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
-import { obtainAll, pulumiTools, serviceTools, type Tool } from "./tools.ts";
+import { obtainAll, pulumiTools, serviceTools, signingTools, type Tool } from "./tools.ts";
 import { wheelsFolder, wheelsScript } from "./wheels.ts";
 
 /**
@@ -57,6 +57,12 @@ export async function setUpPulumi(more: readonly Tool[] = []): Promise<void> {
     await obtainAll([...pulumiTools, ...more]);
     await dropGoCaches();
   });
+}
+
+/** What signs and verifies only. */
+export async function setUpSigning(): Promise<void> {
+  await mkdir(tools, { recursive: true });
+  await withLock(`setup ${tools}`, () => obtainAll(signingTools));
 }
 
 async function makeWheels(): Promise<void> {

@@ -49,7 +49,9 @@ describe("make verify", () => {
     expect((await verify(image, {})).text).toMatch(/^Signature: +there is one, which was not checked/m);
     const half = await verify(image, { IDENTITY: "somebody" });
     expect(half.text).toContain("Give KEY=cosign.pub, or both IDENTITY=... and ISSUER=...");
-    expect(half.code).toBe(1);
+    const keyless = await verify(image, { KEY: "none.pub" });
+    expect(keyless.text).toBe("There is no key at none.pub.\n");
+    expect([half.code, keyless.code]).toEqual([1, 1]);
   });
 
   /** What is wrong with an image, a sentence each, by what it is wrong with. */
