@@ -191,20 +191,13 @@ function pulumi(project: string, name: string, command: string, ...more: string[
 }
 
 describe("a foreign deploy stack", () => {
-  test("takes over a release that is signed, and that is what its stack says", async () => {
-    const image = await images.release();
-    await imageStack("good", image);
-    await deployStack("good");
-    const up = await pulumi("runs", "good", "up", "--yes", "--skip-preview");
-    expect(up).toSucceed();
-    expect(up.text).toContain(image);
-  });
-
-  test("refuses what is not signed, in one sentence, and keeps what it has", async () => {
+  test("takes over what is signed, refuses what is not in one sentence, and keeps what it has then", async () => {
     const [signed, next] = [await images.release(), await images.push()];
     await imageStack("next", signed);
     await deployStack("next");
-    expect(await pulumi("runs", "next", "up", "--yes", "--skip-preview")).toSucceed();
+    const up = await pulumi("runs", "next", "up", "--yes", "--skip-preview");
+    expect(up).toSucceed();
+    expect(up.text).toContain(signed);
     await imageStack("next", next);
     const refused = await pulumi("runs", "next", "up", "--yes", "--skip-preview");
     expect(refused.code).not.toBe(0);
@@ -212,6 +205,28 @@ describe("a foreign deploy stack", () => {
     expect(refused.text).not.toMatch(/^\s+at .*:\d+:\d+/m);
     const cwd = join(images.folder, "runs/next");
     expect((await output("pulumi", ["stack", "output", "imageRef"], { cwd, env: images.env })).trim()).toBe(signed);
+  });
+
+  test("that is the project of deploy/compose verifies by its config, before it asks for Docker", async () => {
+    const image = await images.release();
+    await imageStack("config", image);
+    const compose = JSON.stringify(join(root, "deploy/compose/index.ts"));
+    await program("facecraft-deploy", "config", `export * from ${compose};\n`);
+    const config = join(images.folder, "config.yaml");
+    const preview = (key: string) => {
+      const from = "organization/elsewhere/config";
+      writeFileSync(
+        config,
+        JSON.stringify({ config: { "facecraft-deploy:from": from, "facecraft-deploy:verify": { key } } }),
+      );
+      return pulumi("facecraft-deploy", "config", "preview", "--config-file", config);
+    };
+    const good = await preview(images.key("own"));
+    expect(good).toSucceed();
+    expect(good.text).toContain(image);
+    const refused = await preview(images.key("other"));
+    expect(refused.text).toMatch(/cannot be deployed: .* by the key .*other\.pub|was not signed by .*other\.pub/);
+    expect(refused.code).not.toBe(0);
   });
 
   test("refuses outputs that are not what was signed", async () => {
