@@ -1,4 +1,4 @@
-import { Refused } from "./errors.ts";
+import { Refused, RegistryError } from "./errors.ts";
 import type { Repository } from "./repository.ts";
 
 /** What cosign signs says what it is by its type; these are those of this project, by the words that cosign has for them. */
@@ -57,7 +57,10 @@ export async function forgetMissing(repository: Repository, digest: string): Pro
 
 async function listedByTag(repository: Repository, digest: string): Promise<string[]> {
   const { manifest } = await repository.manifest(tagOf(digest));
-  return (manifest.manifests ?? []).map((entry) => entry.digest);
+  if (manifest.manifests === undefined) {
+    throw new RegistryError(`${repository.host} answered ${tagOf(digest)} of ${repository.path} with what is no list.`);
+  }
+  return manifest.manifests.map((entry) => entry.digest);
 }
 
 function tagOf(digest: string): string {

@@ -50,6 +50,7 @@ async function runProgram(config: Record<string, unknown>, asked: string[] = [],
           "docker-build:index:Image": { contextHash: "hash-of-context", digest: `sha256:${"d".repeat(64)}` },
           "command:local:Command": { stdout },
           "random:index/randomId:RandomId": { hex: "0badcafe" },
+          "pulumi-nodejs:dynamic/facecraft:ReleaseSignature": { signature: "s@1", sbom: "b@2", provenance: "p@3" },
           "pulumi-nodejs:dynamic/facecraft:ModelChecksum": { sizeBytes: 42, url: "https://mirror/model" },
         };
         return { id: `${name}-id`, state: { ...inputs, ...computed[type] } };
@@ -66,7 +67,7 @@ async function runProgram(config: Record<string, unknown>, asked: string[] = [],
     `facecraft:${key}`,
     typeof value === "string" ? value : JSON.stringify(value),
   ]);
-  pulumi.runtime.setAllConfig(Object.fromEntries(values), ["facecraft:registryAuth"]);
+  pulumi.runtime.setAllConfig(Object.fromEntries(values), ["facecraft:registryAuth", "facecraft:signing"]);
   // Each run is a program of its own.
   const program = await import(`../index.ts?run=${++runs}`);
   const outputs = await new Promise<Record<string, unknown>>((resolve) =>
@@ -93,6 +94,7 @@ async function runProgram(config: Record<string, unknown>, asked: string[] = [],
     checksums: only("ModelChecksum"),
     tags: only("PublishedTags")[0]?.inputs,
     components: only("facecraft:index:FacecraftImage"),
+    signature: only("ReleaseSignature")[0]?.inputs,
   };
 }
 
@@ -300,6 +302,59 @@ describe("the program", () => {
     expect(proof.cacheFrom).toEqual([{ registry: { ref } }]);
     expect(proof).not.toHaveProperty("cacheTo");
     expect(release.cacheTo).toEqual([{ registry: { ref, mode: "max" } }]);
+  });
+});
+
+describe("a release that is signed", () => {
+  const signed = { ...cpu, signing: { key: "env://COSIGN_KEY", password: "hunter2" } };
+
+  test("is pushed without its moving tag, which names it when it is compared and signed", async () => {
+    const { release, dependencies, tags, commands, outputs } = await runProgram(signed);
+    expect(release.tags).toEqual(["docker.io/djok/facecraft:1.2.3-cpu-0badcafe"]);
+    const { EXPECTED = "{}" } = (commands[0]?.inputs.environment ?? {}) as { EXPECTED?: string };
+    expect(JSON.parse(EXPECTED).tags).toEqual(["1.2.3-cpu-0badcafe"]);
+    expect(dependencies["facecraft-published"]).not.toContain("facecraft-tags");
+    expect(dependencies["facecraft-signature"]).toContain("facecraft-published");
+    expect(dependencies["facecraft-tags"]).toContain("facecraft-signature");
+    expect(tags).toMatchObject({ moving: "cpu", immutable: "1.2.3-cpu-0badcafe" });
+    expect(outputs).toMatchObject({
+      tags: ["docker.io/djok/facecraft:cpu", "docker.io/djok/facecraft:1.2.3-cpu-0badcafe"],
+      ...{ signature: "s@1", sbom: "b@2", provenance: "p@3" },
+    });
+  });
+
+  test("says by its provenance what it is made of, and no secret", async () => {
+    const { signature, release } = await runProgram({ ...signed, models: { u2net: { sha256: "f".repeat(64) } } });
+    expect(signature).toMatchObject({
+      repository: "docker.io/djok/facecraft",
+      digest: `sha256:${"d".repeat(64)}`,
+      key: "env://COSIGN_KEY",
+      madeFrom: {
+        ...{ variant: "cpu", version: "1.2.3", revision: commit, source: "." },
+        dockerfile: { path: "docker/Dockerfile.cpu", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+        scriptsSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+        buildArgs: release.buildArgs,
+        bases: [{ name: "python:3.11-slim", digest: `sha256:${"b".repeat(64)}` }],
+        platforms: ["linux/amd64"],
+      },
+    });
+    const { models } = (signature?.madeFrom ?? {}) as { models: { name: string; sha256: string }[] };
+    expect(models.map(({ name }) => name)).toEqual(["shapePredictor", "codeformer", "u2net"]);
+    expect(models[2]?.sha256).toBe("f".repeat(64));
+    expect(JSON.stringify(signature?.madeFrom)).not.toContain("hunter2");
+  });
+
+  test("is the same image, under the same immutable tag, as one that is not", async () => {
+    expect((await runProgram(signed)).keepers).toEqual((await runProgram(cpu)).keepers);
+  });
+
+  test("is none where nothing is pushed, or nobody signs", async () => {
+    for (const config of [{ ...signed, push: "false" }, cpu]) {
+      const { signature, outputs, components } = await runProgram(config);
+      expect(signature).toBeUndefined();
+      expect(outputs).toMatchObject({ signature: "", sbom: "", provenance: "" });
+      expect(components[0]?.inputs.signed).toBe(false);
+    }
   });
 });
 

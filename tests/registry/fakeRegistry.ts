@@ -36,6 +36,17 @@ export class FakeRegistry {
     return digest;
   }
 
+  /** Attaches something to a manifest, as cosign does where there is no referrers API; returns its digest. */
+  attach(subject: string, type: string): string {
+    const manifest = JSON.stringify({ subject, annotations: { "dev.sigstore.bundle.predicateType": type } });
+    const list = subject.replace(":", "-");
+    const { manifests = [] } = JSON.parse(this.manifests.get(list) ?? "{}");
+    const digest = digestOf(manifest);
+    this.manifests.set(digest, manifest);
+    this.manifests.set(list, JSON.stringify({ manifests: [...manifests, { digest }] }));
+    return digest;
+  }
+
   /** The digest that a tag names. */
   names(tag: string): string | undefined {
     const manifest = this.manifests.get(tag);
