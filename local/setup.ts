@@ -59,10 +59,13 @@ export async function setUpPulumi(more: readonly Tool[] = []): Promise<void> {
   });
 }
 
-/** What signs and verifies only. */
+/** What verifies a signature, and nothing else. */
 export async function setUpSigning(): Promise<void> {
   await mkdir(tools, { recursive: true });
-  await withLock(`setup ${tools}`, () => obtainAll(signingTools));
+  await withLock(`setup ${tools}`, async () => {
+    await obtainAll(signingTools);
+    await dropGoCaches();
+  });
 }
 
 async function makeWheels(): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { baseImages } from "./base.ts";
@@ -45,9 +45,19 @@ function readStackFile(name: string): string {
   }
 }
 
-/** Whether a stack's config file asks for signed releases. Every update begins with this, so the file is not parsed for it. */
+/**
+ * Whether a stack's config file asks for signed releases, or that of the deploy stack of the same name for verified ones. Every
+ * update begins with this, so no file is parsed for it.
+ */
 export function asksForSigning(stack: string): boolean {
-  return /^\s*["']?facecraft:signing["']?\s*:/m.test(readStackFile(`Pulumi.${stack}.yaml`));
+  return ["", "deploy/compose", "deploy/kubernetes"]
+    .map((folder) => join(root, folder, `Pulumi.${stack}.yaml`))
+    .some((file) => existsSync(file) && mentionsSigning(readFileSync(file, "utf8")));
+}
+
+/** Whether the text of a stack's config file has one of the keys for which cosign is needed. */
+export function mentionsSigning(text: string): boolean {
+  return /^\s*["']?facecraft(:signing|-deploy:verify|-kubernetes:verify)["']?\s*:/m.test(text);
 }
 
 /** Replaces each `${name}`. @throws Failure for a name that has no value */

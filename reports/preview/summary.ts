@@ -92,8 +92,13 @@ function outside({ last, models }: Facts, plan: Plan): string[] {
 function movedIn({ answers }: LastRelease, plan: Plan): string[] {
   const isTold = goneRelease(plan) ? (said: string) => said === gone : () => false;
   const moved = answers.filter(({ standing, said }) => standing === "changed" && !isTold(said));
-  const { drift } = { ...plan.steps.find(({ type }) => type.endsWith(":PublishedTags"))?.before?.outputs };
-  return moved.length === 0 && typeof drift === "string" && drift !== "" && !goneRelease(plan)
-    ? [drift]
-    : moved.map(({ asked, said }) => `${asked} ${said}`);
+  const drifted = (name: string) => {
+    const { drift } = { ...plan.steps.find(({ type }) => type.endsWith(`:${name}`))?.before?.outputs };
+    return typeof drift === "string" && drift !== "" ? [drift] : [];
+  };
+  const tags =
+    moved.length === 0 && !goneRelease(plan)
+      ? drifted("PublishedTags")
+      : moved.map(({ asked, said }) => `${asked} ${said}`);
+  return [...tags, ...drifted("ReleaseSignature")];
 }

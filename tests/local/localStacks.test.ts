@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { fillIn } from "../../local/stackConfig.ts";
+import { fillIn, mentionsSigning } from "../../local/stackConfig.ts";
 import { standIns } from "../../local/standins/models/models.ts";
 import { goModuleVersion, packageVersion } from "../../local/versions.ts";
 
@@ -23,6 +23,17 @@ describe("the local stacks", () => {
     );
     expect(fillIn("a: ${x}/${y}", { x: "1", y: "2" }, "f")).toBe("a: 1/2");
   });
+});
+
+test.each([
+  ["  facecraft:signing:\n    key: cosign.key\n", true],
+  ['  "facecraft:signing": {keyless: true}\n', true],
+  ["  facecraft-deploy:verify:\n    key: cosign.pub\n", true],
+  ["  facecraft-kubernetes:verify: {key: cosign.pub}\n", true],
+  ["  # facecraft:signing: not yet\n", false],
+  ["  facecraft:version: 1.0.0\n", false],
+])("cosign is gotten for a stack with %j: %j", (lines, isAsked) => {
+  expect(mentionsSigning(`config:\n  facecraft:variant: cpu\n${lines}`)).toBe(isAsked);
 });
 
 describe("one version for a tool and what talks to it", () => {

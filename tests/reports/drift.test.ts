@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Answer, Standing } from "../../artifacts/answer.ts";
+import { predicateTypes } from "../../registry/attached.ts";
 import { askAll } from "../../reports/drift/ask.ts";
 import { readState } from "../../reports/drift/state.ts";
 import { driftTable, exitCodes, verdict } from "../../reports/drift/table.ts";
@@ -30,7 +31,7 @@ const secret = (value: unknown) => ({
 });
 
 /** What the engine exports of a stack with a release. */
-function exported(more: object = {}, outputs: object = { digest }): string {
+function exported(more: object = {}, outputs: object = { digest }, others: readonly object[] = []): string {
   const urn = (type: string, name: string) => `urn:pulumi:cpu::facecraft::${type}::${name}`;
   const image = {
     dockerfile: { location: "docker/Dockerfile.cpu" },
@@ -53,6 +54,7 @@ function exported(more: object = {}, outputs: object = { digest }): string {
           type: "pulumi-nodejs:dynamic/facecraft:ModelChecksum",
           outputs: { ...model, url: `${upstream.url}/m.pth` },
         },
+        ...others,
       ],
       ...more,
     },
@@ -93,6 +95,53 @@ describe("drift", () => {
   test("sees an immutable tag that was moved", async () => {
     registry.push("1.0.0-cpu-0badcafe", "somebody else's");
     expect(await standings()).toEqual(["as left", "as left", "changed", "as left"]);
+  });
+
+  describe("of a signed release", () => {
+    const resource = (type: string, outputs: object) => ({
+      urn: `urn:pulumi:cpu::facecraft::${type}::x`,
+      type,
+      outputs,
+    });
+
+    /** A release that was pushed without its moving tag, and got that when it was signed. */
+    const signed = () => {
+      const { repository } = registry;
+      const at = (type: string) => `${repository}@${registry.attach(digest, type)}`;
+      const { signature, cyclonedx, slsaprovenance1 } = predicateTypes;
+      const attached = { signature: at(signature), sbom: at(cyclonedx), provenance: at(slsaprovenance1) };
+      const tags = { repository, digest, moving: "edge", immutable: "1.0.0-cpu-0badcafe" };
+      const state = exported({}, { digest }, [
+        resource("pulumi-nodejs:dynamic/facecraft:ReleaseSignature", { repository, digest, ...attached }),
+        resource("pulumi-nodejs:dynamic/facecraft:PublishedTags", tags),
+      ]);
+      return { attached, ask: () => askAll(readState(state)) };
+    };
+
+    test("asks for what is attached, and for the moving tag", async () => {
+      registry.push("edge", "released");
+      const { attached, ask } = signed();
+      const answers = await ask();
+      expect(new Set(answers.map(({ standing }) => standing))).toEqual(new Set(["as left"]));
+      expect(answers.map(({ asked }) => asked)).toEqual(
+        expect.arrayContaining([
+          `${registry.repository}:edge`,
+          `the signature ${attached.signature}`,
+          `the SBOM ${attached.sbom}`,
+          `the provenance ${attached.provenance}`,
+        ]),
+      );
+    });
+
+    test("sees what is gone, and does not know of it when the registry does not say", async () => {
+      const { attached, ask } = signed();
+      const about = async (reference: string) => (await ask()).find(({ asked }) => asked.endsWith(reference));
+      registry.manifests.delete(attached.sbom.split("@")[1] ?? "");
+      expect(await about(attached.sbom)).toMatchObject({ standing: "changed", said: "is gone from the registry" });
+      expect(await about(attached.signature)).toMatchObject({ standing: "as left" });
+      registry.instead = (_request, response) => response.writeHead(403).end();
+      expect(await about(attached.sbom)).toMatchObject({ standing: "not known" });
+    });
   });
 
   test.each([

@@ -545,6 +545,13 @@ describe("a report says what is not as the last update left it:", () => {
     expect(toMarkdown(unknown)).toContain("| **not known** |");
   });
 
+  test("what was attached to the release and is gone, in the headline", () => {
+    const type = "pulumi-nodejs:dynamic/facecraft:ReleaseSignature";
+    const drifted = { signature: "r@sha256:1", drift: "The signature r@sha256:1 is gone" };
+    const { summary } = report(...models(), ...same, step("update", type, "facecraft-signature", drifted, {}), done());
+    expect(summary).toContain("Not as the last update left it: The signature r@sha256:1 is gone.");
+  });
+
   test("a model that upstream replaced, in the headline and in the table alike", () => {
     const state = { title: "CodeFormer", urls: ["https://example.org/x"], sha256: pin, file: "/x" };
     const drifted = { ...state, drift: "CodeFormer: upstream removed https://example.org/x" };
