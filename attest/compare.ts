@@ -68,6 +68,46 @@ export function compareProvenance(
   ];
 }
 
+/**
+ * Compares what a provenance says in one place with what it says in another: the digest of its source with the commit, and that of
+ * its outcome with the image.
+ *
+ * @param predicate as it is signed
+ * @param expected what the same inputs make of this image; one of another version of this program may say less
+ */
+export function compareStatement(
+  predicate: unknown,
+  expected: unknown,
+  { source, revision }: ParsedProvenance,
+): string[] {
+  const [, named = revision] = /#([0-9a-f]{40})(?::.*)?$/.exec(source) ?? [];
+  // Where the image was pushed: a copy elsewhere is the same image.
+  const isPlace = (path: readonly string[]) => /^runDetails\.byproducts\.\d+\.uri$/.test(path.join("."));
+  const found = contradictions(predicate, expected, []).filter(({ path }) => !isPlace(path));
+  return [
+    ...found.map(
+      ({ path, is, should }) =>
+        `The provenance states ${shown(is)} as ${path.join(".")}, but by what it says elsewhere and by the image it must be ${shown(should)}.`,
+    ),
+    ...differences("The provenance states", "its source", [["commit", revision, named]]),
+  ];
+}
+
+function contradictions(
+  is: unknown,
+  should: unknown,
+  path: readonly string[],
+): { path: readonly string[]; is: unknown; should: unknown }[] {
+  if (isObject(is) && isObject(should) && Array.isArray(is) === Array.isArray(should)) {
+    return Object.entries(is).flatMap(([key, value]) => contradictions(value, should[key], [...path, key]));
+  }
+  return is === should ? [] : [{ path, is, should }];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
 /** Compares what is said elsewhere, such as in the outputs of a stack, with the image. */
 export function compareClaims(
   { variant, version, revision, models, proof = {} }: Claims,

@@ -3,10 +3,10 @@ import { type AttachedKind, listAttached } from "../registry/attached.ts";
 import { type ImageFacts, readFacts } from "../registry/facts.ts";
 import type { Credentials } from "../registry/login.ts";
 import { Repository } from "../registry/repository.ts";
-import { type Claims, compareClaims, compareContents, compareProvenance } from "./compare.ts";
+import { type Claims, compareClaims, compareContents, compareProvenance, compareStatement } from "./compare.ts";
 import { compareSbom } from "./compareSbom.ts";
 import { type AttestationKind, CosignError, type Trust, verifyAttestation, verifySignature } from "./cosign.ts";
-import { type ParsedProvenance, parseProvenance } from "./provenance.ts";
+import { type ParsedProvenance, parseProvenance, provenanceOf } from "./provenance.ts";
 import { sbomOf } from "./sbom.ts";
 
 /** An image that is not what it, or somebody who names it, claims. Says all that does not hold, one sentence each. */
@@ -68,7 +68,7 @@ export async function examine(image: string, { trust, flavours, claims = {}, log
     attested(facts, "slsaprovenance1", trust, login),
     attested(facts, "cyclonedx", trust, login),
   ]);
-  const stated = provenances.predicates.map(parsed);
+  const stated = provenances.predicates.map((predicate) => parsed(predicate, facts));
   const last = stated.at(-1)?.provenance;
   return {
     facts,
@@ -143,9 +143,12 @@ function compareSboms(sboms: readonly unknown[], facts: ImageFacts): string[] {
   return sboms.flatMap((sbom) => compareSbom(sbom, JSON.parse(sbomOf(facts))));
 }
 
-function parsed(predicate: unknown): { provenance?: ParsedProvenance; faults: string[] } {
+function parsed(predicate: unknown, facts: ImageFacts): { provenance?: ParsedProvenance; faults: string[] } {
   try {
-    return { provenance: parseProvenance(predicate), faults: [] };
+    const provenance = parseProvenance(predicate);
+    // What its proof is, is compared with the image beside this: here it is as it is stated.
+    const expected = provenanceOf(provenance, { ...facts, record: provenance.proof });
+    return { provenance, faults: compareStatement(predicate, expected, provenance) };
   } catch (error) {
     return { faults: [sentenceOf(error)] };
   }

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { type Claims, compareClaims, compareContents, compareProvenance } from "../../attest/compare.ts";
+import {
+  type Claims,
+  compareClaims,
+  compareContents,
+  compareProvenance,
+  compareStatement,
+} from "../../attest/compare.ts";
 import { compareSbom } from "../../attest/compareSbom.ts";
 import { type ParsedProvenance, parseProvenance, provenanceOf } from "../../attest/provenance.ts";
 import { sbomOf } from "../../attest/sbom.ts";
@@ -57,6 +63,60 @@ describe("a provenance", () => {
     const strange = { ...facts, record: { ...facts.record, torch: "2.0.1" } };
     expect(compareProvenance({ ...provenance, proof: strange.record }, strange, flavours)).toEqual([
       "The provenance states the variant cpu, but the image says nothing.",
+    ]);
+  });
+});
+
+describe("a provenance that contradicts itself", () => {
+  // biome-ignore lint/suspicious/noExplicitAny: a statement is altered here wherever it can be
+  const judge = (change: (predicate: any) => unknown) => {
+    const predicate = JSON.parse(JSON.stringify(provenanceOf(inputs, facts)));
+    change(predicate);
+    const parsed = parseProvenance(predicate);
+    return compareStatement(predicate, provenanceOf(parsed, facts), parsed);
+  };
+
+  test("does not, as it is made, whatever the order of keys, and where it says less", () => {
+    expect(judge(() => {})).toEqual([]);
+    expect(
+      judge((predicate) => {
+        predicate.runDetails.byproducts = [];
+        predicate.runDetails = Object.fromEntries(Object.entries(predicate.runDetails).reverse());
+      }),
+    ).toEqual([]);
+  });
+
+  test.each<[string, Parameters<typeof judge>[0], RegExp]>([
+    [
+      "another commit of the source",
+      ({ buildDefinition }) => Object.assign(buildDefinition.resolvedDependencies[0].digest, { gitCommit: other }),
+      /^The provenance states "9{40}" as buildDefinition\.resolvedDependencies\.0\.digest\.gitCommit, but .* must be "c{40}"\.$/,
+    ],
+    [
+      "another outcome",
+      ({ runDetails }) => Object.assign(runDetails.byproducts[0].digest, { sha256: hex("0") }),
+      /as runDetails\.byproducts\.0\.digest\.sha256, but .* must be "b{64}"/,
+    ],
+    [
+      "more than anybody knows",
+      ({ runDetails }) => Object.assign(runDetails, { metadata: { finishedOn: "today" } }),
+      /states {"finishedOn":"today"} as runDetails\.metadata, but .* must be not there/,
+    ],
+  ])("is told: %s", (_what, change, sentence) => {
+    expect(judge(change)).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  test("is not one that was copied to another repository with its image", () => {
+    const predicate = JSON.parse(JSON.stringify(provenanceOf(inputs, facts)));
+    const copied = { ...facts, repository: "mirror.example/facecraft" };
+    expect(compareStatement(predicate, provenanceOf(provenance, copied), provenance)).toEqual([]);
+  });
+
+  test("is told: a source of another commit", () => {
+    const source = `https://github.com/djok/facecraft.git#${other}`;
+    const predicate = provenanceOf({ ...inputs, source }, facts);
+    expect(compareStatement(predicate, predicate, { ...provenance, source })).toEqual([
+      `The provenance states the commit ${commit}, but its source says ${other}.`,
     ]);
   });
 });
@@ -193,11 +253,7 @@ describe("an SBOM", () => {
       (bom) => Object.assign(of(bom, "torch"), { licenses: [{ license: { id: "MIT" } }] }),
       /licenses of library torch/,
     ],
-    [
-      "another image",
-      (bom) => Object.assign(bom.metadata.component, { hashes: [] }),
-      /hashes of container localhost:5000/,
-    ],
+    ["another image", (bom) => Object.assign(bom.metadata.component, { hashes: [] }), /hashes of container facecraft/],
     [
       "another time",
       (bom) => Object.assign(bom.metadata, { timestamp: "2020-01-01T00:00:00Z" }),
