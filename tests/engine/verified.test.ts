@@ -99,7 +99,8 @@ describe("make verify", () => {
   test("finds a provenance with another commit, beside the right one, too", async () => {
     const image = await images.release();
     const facts = await images.facts(image);
-    await images.attest(image, "slsaprovenance1", images.provenance(facts, { revision: other }));
+    const source = `https://github.com/djok/facecraft.git#${other}`;
+    await images.attest(image, "slsaprovenance1", images.provenance(facts, { revision: other, source }));
     const { signature, provenance, sbom } = await faultsOf(image);
     expect(provenance).toEqual([`The provenance states the commit ${other}, but the image says ${"c".repeat(40)}.`]);
     expect([...signature, ...sbom]).toEqual([]);
