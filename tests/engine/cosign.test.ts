@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { request } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -192,17 +194,51 @@ describe("an image", () => {
     expect(await refused(sign(nobody.replace(/:\d+/, ":1"), own), "registry")).toMatch(/connection refused/);
   });
 
-  test("is worked on with a login that is not left behind", async () => {
+  test("in a registry that asks for a login is worked on with the one that is given, which is not left behind", async () => {
     const image = await push();
+    const { name, stop } = await behindLogin(image, "ann:zq-SECRET");
     const login = { username: "ann", password: "zq-SECRET" };
     process.env.TMPDIR = mkdtempSync(join(keys, "tmp-"));
-    await sign(image, own, login);
-    await verifySignature(image, trust, login);
-    await refused(verifySignature(image, { key: key("other.pub") }, login), "foreign");
+    await refused(sign(name, own), "registry");
+    await refused(sign(name, own, { ...login, password: "another" }), "registry");
+    await sign(name, own, login);
+    await verifySignature(name, trust, login);
+    await refused(verifySignature(name, { key: key("other.pub") }, login), "foreign");
     expect(readdirSync(process.env.TMPDIR)).toEqual([]);
     delete process.env.TMPDIR;
+    stop();
   });
 });
+
+/** Puts a door with a login in front of the registry. @returns the image's name there */
+async function behindLogin(image: string, pair: string): Promise<{ name: string; stop(): void }> {
+  const wanted = `Basic ${Buffer.from(pair).toString("base64")}`;
+  const server = createServer((asked, answer) => {
+    const { authorization, ...headers } = asked.headers;
+    if (authorization !== wanted) {
+      answer.writeHead(401, { "www-authenticate": 'Basic realm="door"' }).end();
+      return;
+    }
+    const url = new URL(asked.url ?? "/", `https://${repository.split("/")[0]}`);
+    const ca = readFileSync(join(paths.tls, "ca.pem"));
+    // The registry calls itself as it was called, in the places where it sends an upload to.
+    const sent = { method: asked.method, ca, headers: { ...headers, "x-forwarded-proto": "http" } };
+    asked.pipe(
+      request(url, sent, (response) => {
+        response.pipe(answer.writeHead(response.statusCode ?? 500, response.headers));
+      }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    name: image.replace(/:\d+/, `:${port}`),
+    stop() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
 
 test("a cosign that is not installed is told", async () => {
   process.env.PATH = "/nowhere";

@@ -120,9 +120,10 @@ describe("a release that is to be signed", () => {
     expect(readFileSync(clone.configFile, "utf8")).not.toContain(password);
   });
 
-  test("is left alone by a second up", async () => {
-    const up = await clone.up();
+  test("is left alone by a second up, and by the policy", async () => {
+    const up = await clone.up("--policy-pack", "policy/index.ts");
     expect(up.text).toContain("11 unchanged");
+    expect(up.text).not.toMatch(/signed-release|sbom-attached/);
     expect(await clone.outputs()).toEqual(released);
     expect(await clone.drift()).toSucceed();
   });
