@@ -104,15 +104,17 @@ function missingOf(state: State, attached: readonly Attached[]): Part[] {
 async function attachAll(inputs: Inputs, wanted: readonly Part[], before: Partial<State>): Promise<State> {
   const { keyPassword: _, ...told } = inputs;
   const made: Record<Part, string> = { signature: "", sbom: "", provenance: "", ...pick(before) };
+  const folder = await mkdtemp(join(tmpdir(), "facecraft-attest-"));
   try {
-    const facts = wanted.some((part) => part !== "signature") ? await readFacts(inputs) : undefined;
+    // What cannot be said of the image is found out before it is signed.
+    const files = await writePredicates(inputs, wanted, folder);
     await forgetMissing(repositoryOf(inputs), inputs.digest);
     for (const part of wanted) {
       const known = new Set((await listed(inputs)).map(({ digest }) => digest));
-      await attachOne(inputs, part, facts);
+      await attachOne(inputs, parts[part], files[part]);
       const fresh = (await listed(inputs)).find(({ digest, kind }) => kind === parts[part] && !known.has(digest));
       if (fresh === undefined) {
-        throw new CosignError("registry", `The registry took ${titles[part].toLowerCase()}, but does not list it.`);
+        throw new CosignError("registry", `The registry took ${lowered(titles[part])}, but does not list it.`);
       }
       made[part] = `${inputs.repository}@${fresh.digest}`;
     }
@@ -127,6 +129,8 @@ async function attachAll(inputs: Inputs, wanted: readonly Part[], before: Partia
         : `${image} was pushed, but is not released, because it could not be signed: ${error.message} The outputs and the ` +
             "moving tag are as before. The next update signs it, without building it again.",
     );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
   return { ...told, ...made, drift: "" };
 }
@@ -135,27 +139,26 @@ function pick(state: Partial<State>): Partial<Record<Part, string>> {
   return Object.fromEntries(partNames.flatMap((part) => (state[part] ? [[part, state[part]]] : [])));
 }
 
-async function attachOne(inputs: Inputs, part: Part, facts: ImageFacts | undefined): Promise<void> {
-  const kind = parts[part];
-  if (kind === "signature" || facts === undefined) {
-    return sign(imageOf(inputs), signerOf(inputs), credentials(inputs));
+/** What is attested, in files by the parts. */
+async function writePredicates(
+  inputs: Inputs,
+  wanted: readonly Part[],
+  folder: string,
+): Promise<Partial<Record<Part, string>>> {
+  const files: Partial<Record<Part, string>> = {};
+  const attested = wanted.filter((part) => part !== "signature");
+  if (attested.length > 0) {
+    const facts = await readFacts(inputs);
+    for (const part of attested) {
+      files[part] = join(folder, `${part}.json`);
+      await writeFile(files[part], await predicateOf(inputs, part, facts));
+    }
   }
-  const folder = await mkdtemp(join(tmpdir(), "facecraft-attest-"));
-  try {
-    const file = join(folder, "predicate.json");
-    await writeFile(file, await predicateOf(inputs, kind, facts));
-    await attest(imageOf(inputs), kind, file, signerOf(inputs), credentials(inputs));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return files;
 }
 
-async function predicateOf(
-  { madeFrom }: Inputs,
-  kind: "cyclonedx" | "slsaprovenance1",
-  facts: ImageFacts,
-): Promise<string> {
-  if (kind === "slsaprovenance1") {
+async function predicateOf({ madeFrom }: Inputs, part: Part, facts: ImageFacts): Promise<string> {
+  if (part === "provenance") {
     return JSON.stringify(provenanceOf(madeFrom, facts));
   }
   const { checkSbom, sbomOf } = await import("../attest/sbom.ts");
@@ -165,6 +168,15 @@ async function predicateOf(
     throw new AttestError(`Its SBOM is not as CycloneDX wants it: ${fault}.`);
   }
   return text;
+}
+
+function attachOne(inputs: Inputs, kind: AttachedKind, file = ""): Promise<void> {
+  const [image, signer, login] = [imageOf(inputs), signerOf(inputs), credentials(inputs)];
+  return kind === "signature" ? sign(image, signer, login) : attest(image, kind, file, signer, login);
+}
+
+function lowered(title: string): string {
+  return title.replace(/^The/, "the");
 }
 
 async function readFacts(inputs: Inputs): Promise<ImageFacts> {
