@@ -78,6 +78,17 @@ describe("the config of a stack", () => {
     ],
     [{ platforms: "null" }, /^facecraft:platforms is null; it must be a list/],
     [
+      { signing: '{"key":"awskms://key"}' },
+      'facecraft:signing.key is "awskms://key"; it must be awskms://[ENDPOINT]/ID, where ID is a key\'s id or ARN, or alias/NAME.',
+    ],
+    [
+      { signing: '{"key":"ftp://host/cosign.key"}' },
+      /^facecraft:signing\.key is .*; it must be the path of a private key/,
+    ],
+    [{ signing: '{"keyless":false}' }, /^facecraft:signing is .*; it must be either \{key\} or \{key, password\}, or/],
+    [{ signing: '{"key":"cosign.key","keyless":true}' }, /^facecraft:signing is \[secret\].*or \{keyless: true\}\.$/],
+    [{ signing: '{"key":"k","password":"hunter2"}' }, /^facecraft:signing holds a password in plain text/],
+    [
       { models: "[]" },
       "facecraft:models is [secret] (a list); it must be an object {shapePredictor, codeformer, u2net}.",
     ],
