@@ -143,7 +143,7 @@ export function planRelease(
         modelNames.flatMap((name) => modelArgs(name, downloads[name], models[name].sha256, config.models[name])),
       ),
       // The image lists where its models came from.
-      ...(secretModels.length > 0 && { SECRET_SOURCES: secretModels.map((name) => models[name].file).join(" ") }),
+      ...(secretModels.length > 0 && { UNTOLD_SOURCES: secretModels.map((name) => models[name].file).join(" ") }),
     },
     // Where a credential was taken out, that was the secret part; what is left is told as it is.
     secretValues: [

@@ -1,7 +1,7 @@
 #!/venv/bin/python
 """list_contents.py PLACED: writes down, beside the record of the proof, what the image is made of.
 
-PLACED has a description of each model, which place_model.py has left; SECRET_SOURCES names those without their URLs.
+PLACED has a description of each model, which place_model.py has left; UNTOLD_SOURCES names those without their URLs.
 All lists are sorted, and nothing in them depends on when or where the image was built.
 """
 
@@ -109,5 +109,5 @@ def list_contents(root: Path, placed: Path, secret: Collection[str] = ()) -> dic
 
 
 if __name__ == "__main__":
-    secret = os.environ["SECRET_SOURCES"].split()
+    secret = os.environ["UNTOLD_SOURCES"].split()
     write_document(CONTENTS, list_contents(Path("/"), Path(sys.argv[1]), secret), PROOF)

@@ -156,10 +156,10 @@ describe("what an image says that it is made of", () => {
     trial.serve("mirror/u2net", "a u2net");
     const before = trial.args.U2NET_URL as string;
     trial.args.U2NET_URL = `${trial.url}/mirror/u2net`;
-    trial.args.SECRET_SOURCES = models.codeformer.file;
+    trial.args.UNTOLD_SOURCES = models.codeformer.file;
     const other = await published("mirror");
     trial.args.U2NET_URL = before;
-    delete trial.args.SECRET_SOURCES;
+    delete trial.args.UNTOLD_SOURCES;
     const lower = ({ layers }: ImageFacts) => layers.slice(0, -2).map(({ digest }) => digest);
     expect(lower(other)).toEqual(lower(facts));
     const urls = other.contents?.models.map(({ file, url }) => [file, url]);

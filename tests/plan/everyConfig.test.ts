@@ -33,6 +33,11 @@ const samples: Samples = {
     { key: "k8s://releases/cosign" },
     { keyless: true },
   ),
+  verify: fc.constantFrom(
+    { key: "env://COSIGN_PUBLIC_KEY" },
+    { key: "awskms:///alias/releases" },
+    { identity: "https://example.org/release.yml@refs/tags/v1.0.0", issuer: "https://token.example.org" },
+  ),
   python: image,
   cudaRuntime: image,
   imageRef: fc.constant(`docker.io/djok/facecraft:1.0.0-cpu-0a@sha256:${"a".repeat(64)}`),

@@ -101,8 +101,8 @@ describe("the plan of a release", () => {
     const dockerfile = readDockerfile(variants.cpu.dockerfile);
     const planned = planRelease(config, dockerfile, source, (key) => key === "models");
     expect(planned.secretValues).toEqual(["U2NET_URL"]);
-    expect(planned.buildArgs.SECRET_SOURCES).toBe("/home/appuser/.u2net/u2net_human_seg.onnx");
-    expect(planRelease(config, dockerfile, source).buildArgs).not.toHaveProperty("SECRET_SOURCES");
+    expect(planned.buildArgs.UNTOLD_SOURCES).toBe("/home/appuser/.u2net/u2net_human_seg.onnx");
+    expect(planRelease(config, dockerfile, source).buildArgs).not.toHaveProperty("UNTOLD_SOURCES");
   });
 
   test("passes nothing of the proof to the build that is as the Dockerfile has it", () => {
