@@ -180,11 +180,12 @@ const commands: Record<string, () => Promise<number>> = {
 
   /** On the local builder, whatever the stack: nothing is pushed. */
   async reproduce() {
-    await setUp();
+    const ports = await setUp();
     await setUpVerifying();
     const env = await stackEnvironment();
+    const file = isLocal(stack) ? await renderConfig(stack, ports) : join(root, `Pulumi.${stack}.yaml`);
     const own = isLocal(stack) && { CA_BUNDLE: paths.trustedCas };
-    const builder = { BUILDKIT_HOST: `unix://${paths.buildkitSocket}` };
+    const builder = { BUILDKIT_HOST: `unix://${paths.buildkitSocket}`, STACK_FILE: file };
     return script("scripts/reproduce.ts", [await imageRef()], { ...builder, ...own, ...env });
   },
 

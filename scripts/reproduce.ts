@@ -3,6 +3,7 @@
 //   node scripts/reproduce.ts REFERENCE, with in the environment:
 //   BUILDKIT_HOST  the builder, as buildctl has it        SOURCE     the application's folder, where its provenance names no URL
 //   KEY, or IDENTITY and ISSUER: whose provenance counts  CA_BUNDLE  a PEM file that downloads trust
+//   STACK_FILE     the config of its stack, where the image has no provenance
 //   DOWNLOADS=kept takes what the builder has downloaded already, such as wheels
 // What was kept secret of the build args is read from the environment, under their names. Ends with 1 when a layer differs that
 // should not.
@@ -14,7 +15,7 @@ import { join } from "node:path";
 import { ActionableError } from "../artifacts/errors.ts";
 import { readUnverified } from "../attest/attached.ts";
 import { type ParsedProvenance, parseProvenance } from "../attest/provenance.ts";
-import { VerifyError, verifyRelease } from "../attest/verify.ts";
+import { verifyRelease } from "../attest/verify.ts";
 import { readDockerfile } from "../plan/dockerfile.ts";
 import { snapshotScripts } from "../plan/snapshot.ts";
 import { flavours } from "../plan/variants.ts";
@@ -30,6 +31,7 @@ import { isReproduced, judgeLayer, type LayerOf, type Verdict } from "../reports
 import { buildAgain, Layout } from "./reproduce/builder.ts";
 import { applicationOf, checkOut } from "./reproduce/places.ts";
 import { argsAgain } from "./reproduce/recipe.ts";
+import { fromStackConfig } from "./reproduce/stack.ts";
 import { trustOf } from "./trust.ts";
 
 async function main([reference = ""]: string[]): Promise<number> {
@@ -69,19 +71,25 @@ async function provenanceOf(facts: ImageFacts): Promise<ParsedProvenance> {
     return stated as ParsedProvenance;
   }
   const predicate = (await readUnverified(repository, digest, "slsaprovenance1")).at(-1);
-  if (predicate === undefined) {
-    throw new VerifyError([
-      `${image} has no provenance attached, which would say what it was built with. Set facecraft:signing and run \`pulumi up\`.`,
-    ]);
+  if (predicate !== undefined) {
+    return parseProvenance(predicate);
   }
-  return parseProvenance(predicate);
+  const { STACK_FILE: file = "" } = process.env;
+  if (file === "") {
+    throw new ActionableError(
+      `${image} has no provenance attached, which would say what it was built with; set facecraft:signing and run \`pulumi up\`, ` +
+        "or name the config of its stack as STACK_FILE=...",
+    );
+  }
+  console.log(`It has no provenance, so it is built with the config of its stack, as ${file} has it now.`);
+  return fromStackConfig(file, facts);
 }
 
 /** @returns remarks, one sentence each */
 async function build(facts: ImageFacts, stated: ParsedProvenance, work: string, into: string): Promise<string[]> {
   const { args, remarks } = argsAgain(stated.buildArgs, facts.record, process.env);
   const own = await dockerfileOf(stated, work);
-  const source = stated.source === "." ? process.env.SOURCE || "app" : stated.source;
+  const source = process.env.SOURCE || (stated.source === "." ? "app" : stated.source);
   const application = await applicationOf(stated.revision, source, readDockerfile(own.dockerfile), join(work, "app"));
   const { CA_BUNDLE: caBundle, DOWNLOADS } = process.env;
   const namespace = DOWNLOADS === "kept" ? "" : `again-${randomBytes(4).toString("hex")}`;

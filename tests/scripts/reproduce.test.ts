@@ -1,11 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { applicationOf, checkOut } from "../../scripts/reproduce/places.ts";
 import { argsAgain } from "../../scripts/reproduce/recipe.ts";
+import { fromStackConfig, valuesOf } from "../../scripts/reproduce/stack.ts";
 import { trustOf } from "../../scripts/trust.ts";
+import { facts, hex } from "../attest/made.ts";
 
 describe("the build args of an image that is built again", () => {
   const packages = { torch: "2.0.1+cpu", basicsr: "1.4.2" };
@@ -73,6 +75,36 @@ describe("the application of an image that is built again", () => {
     await expect(checkOut(app, "9".repeat(40), ".", join(folder, "none"))).rejects.toThrow(
       `is in no repository that has the commit ${"9".repeat(40)}`,
     );
+  });
+});
+
+describe("an image without a provenance", () => {
+  test("was made of what its stack's config and the image say", async () => {
+    const text = `config:
+  facecraft:variant: cpu
+  facecraft:source: app
+  facecraft:push: false
+  facecraft:unusedModels: [codeformer]
+  facecraft:registryAuth: {address: x, username: y, password: {secure: z}}
+  other:key: 1
+`;
+    expect(valuesOf(text)).toEqual({ variant: "cpu", source: "app", push: "false", unusedModels: '["codeformer"]' });
+    const file = join(mkdtempSync(join(tmpdir(), "facecraft-stack-")), "Pulumi.cpu.yaml");
+    writeFileSync(file, text);
+    const made = await fromStackConfig(file, facts);
+    expect(made).toMatchObject({
+      variant: "cpu",
+      version: "1.2.3",
+      revision: "c".repeat(40),
+      source: "app",
+      proof: facts.record,
+    });
+    expect(made.buildArgs).toMatchObject({
+      PYTHON_IMAGE: `docker.io/library/python:3.11-slim@sha256:${hex("d")}`,
+      SOURCE_DATE_EPOCH: "1700000000",
+      UNUSED_MODELS: "/app/models/codeformer/codeformer.pth",
+    });
+    rmSync(dirname(file), { recursive: true });
   });
 });
 
