@@ -2,7 +2,6 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Trust } from "../attest/cosign.ts";
 import { asImage, parseRelease, type Release, ReleaseError } from "./release.ts";
 import { type RequirementName, unproven, unprovenImage } from "./requirements.ts";
-import { verified, verifiedImage } from "./verified.ts";
 
 export interface FacecraftReleaseOptions extends pulumi.CustomResourceOptions {
   /** Whose signature the release must have; default: nobody's, and nothing of it is verified. */
@@ -85,6 +84,8 @@ export async function chooseVerified(
   required: readonly RequirementName[],
   trust: Trust,
 ): Promise<Release> {
+  // What that needs is loaded where it is asked for.
+  const { verified, verifiedImage } = await import("./verified.ts");
   if (imageRef === "") {
     return verified(choose(handedOver, stack, imageRef, required), trust);
   }
