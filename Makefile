@@ -4,7 +4,8 @@ export STACK
 LINT = lint lint-python lint-python-format lint-shell lint-dockerfiles
 
 .PHONY: help up preview refresh drift deploy undeploy unlock outputs down destroy test test-unit test-engine lint doctor
-.PHONY: update-checksums update-bases update-tools check-upstream image-report packages constraints verify reproduce bench
+.PHONY: update-checksums update-bases update-tools check-upstream image-report packages constraints
+.PHONY: sbom diff verify reproduce bench
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -71,6 +72,12 @@ packages: ## Prints the Python packages of the stack's image, with their version
 
 constraints: ## Writes constraints.txt: the Python packages of the stack's image, to build with them again
 	@local/run constraints > constraints.txt.new && mv constraints.txt.new constraints.txt
+
+sbom: ## Writes the bill of materials of the stack's image, models included, as CycloneDX (IMAGE=... for another, OUT=... for the file)
+	@local/run sbom
+
+diff: ## Says what changed between two images: FROM=... TO=... (TO is the stack's image unless given; JSON=1 as data)
+	@local/run diff
 
 verify: ## Says what is known of the stack's image (IMAGE=... for another), and whether signature, provenance and SBOM hold (KEY=cosign.pub, or IDENTITY=... ISSUER=...; JSON=1 for data)
 	@local/run verify
