@@ -91,8 +91,11 @@ export function differenceOf({ original, again }: Inside): string {
     : "It has the same files, with other owners, modes, times, or in another order.";
 }
 
-/** Packages that the two have in other versions. */
-function versionsOf(one: Contents["debian"] = [], other: Contents["debian"] = []): string[] {
+/** Packages that the two have in other versions, where both say which they have. */
+function versionsOf(one: Contents["debian"] | undefined, other: Contents["debian"] | undefined): string[] {
+  if (one === undefined || other === undefined) {
+    return [];
+  }
   const [before, now] = [one, other].map((rows) => new Map(rows.map(({ name, version }) => [name, version])));
   const names = [...new Set([...(before?.keys() ?? []), ...(now?.keys() ?? [])])];
   return names

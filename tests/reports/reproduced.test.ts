@@ -60,5 +60,7 @@ describe("a layer that was built again", () => {
     expect(found.why).toBe(
       "Debian serves other versions now: libc6 2.36-9+deb12u9 in place of 2.36-9+deb12u7. With other content: usr/lib/libc.so.6.",
     );
+    const older = judgeLayer("record of the proof", layer("1"), layer("2"), files, { original: undefined, again });
+    expect(older.why).toBe("With other content: usr/lib/libc.so.6.");
   });
 });
