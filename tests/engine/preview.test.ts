@@ -6,6 +6,7 @@ import { output } from "../../local/exec.ts";
 import { paths } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { wheelsAddress } from "../../local/wheels.ts";
+import { rules } from "../../policy/rules.ts";
 import type { Report } from "../../reports/preview/shape.ts";
 import { type Result, run } from "../run.ts";
 import { Clone, type Outputs } from "./harness.ts";
@@ -66,7 +67,7 @@ describe("a pull request that", () => {
       appliedBy: expect.stringContaining("policy pack facecraft"),
     });
     expect(markdown).toContain(
-      "All 13 rules hold. Looked at: `facecraft-proof`, `facecraft-release`; applied by the engine",
+      `All ${rules.length} rules hold. Looked at: \`facecraft-proof\`, \`facecraft-release\`; applied by the engine`,
     );
     expect(report.last.answers.map(({ standing }) => standing)).toEqual(["as left", "as left", "as left"]);
     expect(report.models.map(({ upstream }) => upstream)).toEqual(["as pinned", "as pinned", "as pinned"]);
@@ -191,7 +192,7 @@ describe("a preview", () => {
     expect(code).not.toBe(0);
     expect(report).toMatchObject({ result: "failed", summary: "This cannot be released: the program failed." });
     expect(report.problems[0]?.message).toMatch(/facecraft:varaint is not a config key/);
-    expect(markdown).toContain("No image was looked at: 0 of 13 rules were applied.");
+    expect(markdown).toContain(`No image was looked at: 0 of ${rules.length} rules were applied.`);
   });
 
   test("with a torch index that is secret calls it a secret, and of no other variant", async () => {
