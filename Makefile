@@ -3,7 +3,7 @@ export STACK
 
 LINT = lint lint-python lint-python-format lint-shell lint-dockerfiles
 
-.PHONY: help up preview refresh drift deploy undeploy unlock outputs down destroy test test-unit test-engine lint doctor
+.PHONY: help up preview refresh drift deploy undeploy unlock outputs down destroy test test-unit test-engine test-long lint doctor
 .PHONY: update-checksums update-bases update-tools check-upstream image-report packages constraints
 .PHONY: sbom diff verify reproduce bench
 
@@ -48,6 +48,9 @@ test-unit: ## Lint, types and the tests that need no service
 
 test-engine: ## The tests with the real engine only
 	@local/run test engine
+
+test-long: ## What takes a quarter of an hour: the real Facecraft, and an image that is built again in an empty cache
+	@local/run test long
 
 lint: ## Checks style
 	@local/run test $(LINT)

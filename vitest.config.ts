@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-const engine = ["tests/engine/**/*.test.ts", "tests/images/**/*.test.ts"];
+const engine = ["engine", "images", "long"].map((folder) => `tests/${folder}/**/*.test.ts`);
 
 export default defineConfig({
   test: {

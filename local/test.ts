@@ -41,6 +41,8 @@ const suites: Record<string, { command: string[]; python?: boolean; services?: b
   unit: { command: vitest("unit") },
   engine: { command: vitest("engine", "tests/engine"), services: true },
   images: { command: vitest("engine", "tests/images"), services: true },
+  // What takes longer than all of the above would allow: dlib compiles, and an image is built in an empty cache.
+  long: { command: vitest("engine", "tests/long"), services: true, extra: true },
   // A part of the above, for a second run with other plugins.
   release: {
     command: vitest("engine", "tests/engine/release.test.ts", "tests/engine/mistakes.test.ts"),

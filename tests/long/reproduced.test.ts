@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output } from "../../local/exec.ts";
 import { paths } from "../../local/paths.ts";
+import { Clone, type Outputs } from "../engine/harness.ts";
 import { type Result, run } from "../run.ts";
-import { Clone, type Outputs } from "./harness.ts";
 
 let clone: Clone;
 let released: Outputs;

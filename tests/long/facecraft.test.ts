@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { output } from "../../local/exec.ts";
 import { root } from "../../local/paths.ts";
-import { Clone } from "./harness.ts";
+import { Clone } from "../engine/harness.ts";
 
 const bundle = join(root, "../shared/facecraft/facecraft.bundle");
 const commit = "798d212193585a6493346d6c42ef6ae1db2ceb3d";
