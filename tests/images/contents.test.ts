@@ -1,8 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkSbom, sbomOf } from "../../attest/sbom.ts";
+import { paths } from "../../local/paths.ts";
 import { knownPorts } from "../../local/ports.ts";
 import { models } from "../../plan/models.ts";
 import type { Contents } from "../../registry/contents.ts";
@@ -50,6 +52,8 @@ COPY --from=asked /told /
 `;
 
 beforeAll(async () => {
+  // The local registry is asked from this process, which nobody else has told whom to trust.
+  setDefaultCACertificates([...getCACertificates("default"), readFileSync(join(paths.tls, "ca.pem"), "utf8")]);
   trial = await Trial.make();
   // Nothing here is about the application at work.
   trial.args.SMOKE_TEST = "0";
