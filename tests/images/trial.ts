@@ -133,24 +133,30 @@ export class Trial {
       applyUmask(join(checkout, "docker"), options.umask);
     }
     try {
-      const built = await run(
-        "buildctl",
-        [
-          ...["--addr", `unix://${this.#place.socket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
-          ...buildctlArgs(
-            options.command ?? documentedBuild(variants[this.#place.variant].dockerfile),
-            checkout,
-            this.folder,
-          ),
-          ...["--metadata-file", metadata],
-          ...(options.target ? ["--opt", `target=${options.target}`] : []),
-          ...(options.request ? ["--opt", `requestid=${options.request}`] : []),
-          ...(options.output ? ["--output", options.output] : []),
-          ...["--secret", `id=ca_bundle,src=${paths.trustedCas}`],
-          ...Object.entries(this.args).flatMap(([name, value]) => ["--opt", `build-arg:${name}=${value}`]),
-        ],
-        { env: { ...process.env, PATH: toolPath() } },
-      );
+      const build = () =>
+        run(
+          "buildctl",
+          [
+            ...["--addr", `unix://${this.#place.socket}`, "build", "--progress=plain", "--frontend", "dockerfile.v0"],
+            ...buildctlArgs(
+              options.command ?? documentedBuild(variants[this.#place.variant].dockerfile),
+              checkout,
+              this.folder,
+            ),
+            ...["--metadata-file", metadata],
+            ...(options.target ? ["--opt", `target=${options.target}`] : []),
+            ...(options.request ? ["--opt", `requestid=${options.request}`] : []),
+            ...(options.output ? ["--output", options.output] : []),
+            ...["--secret", `id=ca_bundle,src=${paths.trustedCas}`],
+            ...Object.entries(this.args).flatMap(([name, value]) => ["--opt", `build-arg:${name}=${value}`]),
+          ],
+          { env: { ...process.env, PATH: toolPath() } },
+        );
+      let built = await build();
+      // On a machine that is busy, BuildKit gives up after seconds on what is between it and its client, though the build was right.
+      if (built.code !== 0 && built.text.endsWith("error: context deadline exceeded\n")) {
+        built = await build();
+      }
       const told = existsSync(metadata) ? JSON.parse(readFileSync(metadata, "utf8")) : {};
       return { ...built, digest: told["containerimage.digest"] };
     } finally {
