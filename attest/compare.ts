@@ -1,6 +1,7 @@
 // What is stated of an image against what the image itself says: pure comparisons, a sentence for each difference.
 import { isDeepStrictEqual } from "node:util";
 import type { ImageFacts } from "../registry/facts.ts";
+import { compareArchitecture } from "../registry/published.ts";
 import type { ProofRecord } from "../registry/record.ts";
 import { shown } from "./compareSbom.ts";
 import type { ParsedProvenance } from "./provenance.ts";
@@ -136,11 +137,7 @@ export function compareClaims(
 
 /** Compares what an image has in it with what its proof found. Images of earlier versions do not say what they have. */
 export function compareContents({ contents, record, platform }: ImageFacts): string[] {
-  const architecture = record.architecture ?? platform.split("/")[1];
-  const wrongMachine =
-    platform.split("/")[1] === architecture
-      ? []
-      : [`The image says that it is for ${platform}, but its Python was proven to be built for ${architecture}.`];
+  const wrongMachine = record.architecture === undefined ? [] : compareArchitecture(platform, record);
   if (contents === undefined) {
     return wrongMachine;
   }

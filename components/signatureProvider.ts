@@ -7,8 +7,9 @@ import { type ProvenanceInputs, provenanceOf } from "../attest/provenance.ts";
 import { type Attached, type AttachedKind, forgetMissing, listAttached } from "../registry/attached.ts";
 import { RegistryError } from "../registry/errors.ts";
 import type { ImageFacts } from "../registry/facts.ts";
-import type { Credentials } from "../registry/login.ts";
+import { givenLogin } from "../registry/login.ts";
 import { Repository } from "../registry/repository.ts";
+import { warn } from "./warn.ts";
 
 /** What a ReleaseSignature is told. */
 export interface Inputs {
@@ -171,7 +172,7 @@ async function predicateOf({ madeFrom }: Inputs, part: Part, facts: ImageFacts):
 }
 
 function attachOne(inputs: Inputs, kind: AttachedKind, file = ""): Promise<void> {
-  const [image, signer, login] = [imageOf(inputs), signerOf(inputs), credentials(inputs)];
+  const [image, signer, login] = [imageOf(inputs), signerOf(inputs), givenLogin(inputs)];
   return kind === "signature" ? sign(image, signer, login) : attest(image, kind, file, signer, login);
 }
 
@@ -181,7 +182,7 @@ function lowered(title: string): string {
 
 async function readFacts(inputs: Inputs): Promise<ImageFacts> {
   const { readFacts } = await import("../registry/facts.ts");
-  return readFacts({ repository: inputs.repository, digest: inputs.digest }, credentials(inputs));
+  return readFacts({ repository: inputs.repository, digest: inputs.digest }, givenLogin(inputs));
 }
 
 type Place = Pick<Inputs, "repository" | "digest" | "username" | "password">;
@@ -191,7 +192,7 @@ function listed(place: Place): Promise<Attached[]> {
 }
 
 function repositoryOf(place: Place): Repository {
-  return new Repository(place.repository, credentials(place));
+  return new Repository(place.repository, givenLogin(place));
 }
 
 function imageOf({ repository, digest }: Pick<Inputs, "repository" | "digest">): string {
@@ -200,14 +201,4 @@ function imageOf({ repository, digest }: Pick<Inputs, "repository" | "digest">):
 
 function signerOf({ key, keyPassword }: Inputs): Signer {
   return key === "" ? { keyless: true } : { key, ...(keyPassword && { password: keyPassword }) };
-}
-
-function credentials({ username, password }: Pick<Inputs, "username" | "password">): Credentials | undefined {
-  return username && password ? { username, password } : undefined;
-}
-
-function warn(sentences: readonly string[]): void {
-  for (const sentence of sentences) {
-    console.warn(`${sentence}.`);
-  }
 }

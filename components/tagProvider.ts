@@ -1,4 +1,6 @@
+import { givenLogin } from "../registry/login.ts";
 import { askPublished, type Published, settleTags } from "../registry/tags.ts";
+import { warn } from "./warn.ts";
 
 /** What a PublishedTags is told. */
 export interface Inputs {
@@ -25,12 +27,12 @@ export async function diff(_id: string, olds: State, news: Inputs): Promise<{ ch
 }
 
 export async function create(inputs: Inputs): Promise<{ id: string; outs: State }> {
-  warn(await settleTags(published(inputs), credentials(inputs)));
+  warn(await settleTags(published(inputs), givenLogin(inputs)));
   return { id: `${inputs.repository}:${inputs.moving}`, outs: { ...inputs, drift: "" } };
 }
 
 export async function update(_id: string, olds: State, news: Inputs): Promise<{ outs: State }> {
-  const mended = await settleTags(published(news), credentials(news));
+  const mended = await settleTags(published(news), givenLogin(news));
   // Where the image was gone too, the builder's push has already written over what somebody else had put there.
   warn(mended.length === 0 && olds.drift ? [`Put right by this update: ${olds.drift}`] : mended);
   if (olds.repository === news.repository && olds.immutable === news.immutable && olds.digest !== news.digest) {
@@ -42,7 +44,7 @@ export async function update(_id: string, olds: State, news: Inputs): Promise<{ 
 
 /** Refresh: asks the registry what the tags name. A registry that does not say changes nothing. */
 export async function read(id: string, state: State): Promise<{ id: string; props: State }> {
-  const [, ...tags] = await askPublished(published(state), credentials(state));
+  const [, ...tags] = await askPublished(published(state), givenLogin(state));
   const unknown = tags.filter(({ standing }) => standing === "not known");
   const moved = tags.filter(({ standing }) => standing === "changed").map(({ asked, said }) => `${asked} ${said}`);
   warn(unknown.map(({ asked, said }) => `It is not known whether ${asked} names the release: ${said}`));
@@ -51,16 +53,6 @@ export async function read(id: string, state: State): Promise<{ id: string; prop
   return { id, props: { ...state, drift } };
 }
 
-function warn(sentences: readonly string[]): void {
-  for (const sentence of sentences) {
-    console.warn(`${sentence}.`);
-  }
-}
-
 function published({ repository, moving, immutable, digest }: Inputs): Published {
   return { repository, tags: [moving, immutable], digest };
-}
-
-function credentials({ username, password }: Inputs) {
-  return username && password ? { username, password } : undefined;
 }

@@ -1,4 +1,4 @@
-import type { Claims } from "../attest/compare.ts";
+import { type Claims, labelOf } from "../attest/compare.ts";
 import { CosignError, type Trust } from "../attest/cosign.ts";
 import { VerifyError, verifyRelease } from "../attest/verify.ts";
 import { models as knownModels, modelNames } from "../plan/models.ts";
@@ -60,7 +60,7 @@ export function known(release: Release, facts: ImageFacts): Release {
   });
   return {
     ...release,
-    revision: labels["org.opencontainers.image.revision"] ?? release.revision,
+    revision: labelOf(facts, "revision") ?? release.revision,
     labels,
     models: Object.fromEntries(
       models.map(([name, { file, url, sha256, sizeBytes }]) => [name, { file, url, sha256, sizeBytes }]),

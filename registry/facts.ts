@@ -1,6 +1,6 @@
-import { platformOf, readConfig } from "./imageConfig.ts";
+import { instructionsOf, platformOf, readConfig } from "./imageConfig.ts";
 import type { Credentials } from "./login.ts";
-import { onePlatform } from "./platforms.ts";
+import { onePlatformOf } from "./platforms.ts";
 import { type Proven, readProven } from "./record.ts";
 import { parseReference } from "./references.ts";
 import { Repository } from "./repository.ts";
@@ -45,11 +45,12 @@ export async function readFacts(
     typeof reference === "string" ? reference : `${reference.repository}@${reference.digest}`,
   );
   const repository = new Repository(name, credentials);
-  const { digest } = await repository.manifest(exact);
-  const found = await onePlatform(repository, digest);
+  const top = await repository.manifest(exact);
+  const { digest } = top;
+  const found = await onePlatformOf(repository, top, digest);
   const called = `${name}@${digest}`;
   const [config, proven] = await Promise.all([readConfig(repository, found), readProven(repository, found, called)]);
-  const steps = (config.history ?? []).filter((step) => !step.empty_layer);
+  const instructions = instructionsOf(config);
   return {
     repository: name,
     digest,
@@ -60,7 +61,7 @@ export async function readFacts(
     layers: (found.manifest.layers ?? []).map(({ digest, size }, index) => ({
       digest,
       size,
-      madeBy: steps[index]?.created_by ?? "",
+      madeBy: instructions[index] ?? "",
     })),
     ...proven,
   };

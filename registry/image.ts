@@ -1,4 +1,4 @@
-import { readConfig } from "./imageConfig.ts";
+import { instructionsOf, readConfig } from "./imageConfig.ts";
 import { type Documents, type LayerContent, readLayer } from "./layers.ts";
 import { onePlatform } from "./platforms.ts";
 import { parseReference } from "./references.ts";
@@ -28,14 +28,15 @@ export async function readImage(reference: string): Promise<Image> {
   const { repository: name, exact } = parseReference(reference);
   const repository = new Repository(name);
   const found = await onePlatform(repository, exact);
-  const { created = "", config = {}, history = [] } = await readConfig(repository, found);
-  const steps = history.filter((step) => !step.empty_layer);
+  const imageConfig = await readConfig(repository, found);
+  const { created = "", config = {}, history = [] } = imageConfig;
+  const instructions = instructionsOf(imageConfig);
   const documents: Documents = new Map();
   const layers: Layer[] = [];
   for (const [index, descriptor] of (found.manifest.layers ?? []).entries()) {
     const { digest, size: compressedBytes } = descriptor;
     const content = await readLayer(repository.stream(descriptor), descriptor, documents);
-    layers.push({ digest, madeBy: steps[index]?.created_by ?? "", compressedBytes, ...content });
+    layers.push({ digest, madeBy: instructions[index] ?? "", compressedBytes, ...content });
   }
   return {
     reference,

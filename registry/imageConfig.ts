@@ -39,6 +39,11 @@ export async function readConfig(repository: Repository, { digest, manifest }: F
   }
 }
 
+/** The instruction that made each layer, from the base up. */
+export function instructionsOf({ history = [] }: ImageConfig): string[] {
+  return history.filter((step) => !step.empty_layer).map(({ created_by = "" }) => created_by);
+}
+
 /** `os/architecture`, and the variant where there is one. */
 export function platformOf({ os = "nothing", architecture = "nothing", variant }: ImageConfig): string {
   return [os, architecture, ...(variant ? [variant] : [])].join("/");

@@ -8,6 +8,12 @@ export interface Credentials {
   password: string;
 }
 
+/** A login that was given, where it is a whole one. @returns undefined where there is none: then the user's own counts */
+export function givenLogin(given: Partial<Record<keyof Credentials, unknown>>): Credentials | undefined {
+  const { username, password } = given;
+  return username && password ? { username: String(username), password: String(password) } : undefined;
+}
+
 /** What a user's `docker login` left: a name and a password, or a token that buys others. */
 export type Login = Credentials | { identityToken: string };
 

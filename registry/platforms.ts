@@ -10,7 +10,15 @@ import type { Repository } from "./repository.ts";
  * @throws RegistryError where it leads to no image
  */
 export async function onePlatform(repository: Repository, reference: string): Promise<FoundManifest> {
-  const found = await repository.manifest(reference);
+  return onePlatformOf(repository, await repository.manifest(reference), reference);
+}
+
+/** The same of a manifest that was fetched already. */
+export async function onePlatformOf(
+  repository: Repository,
+  found: FoundManifest,
+  reference: string,
+): Promise<FoundManifest> {
   if (found.manifest.manifests === undefined) {
     return found;
   }

@@ -21,7 +21,7 @@ import { snapshotScripts } from "../plan/snapshot.ts";
 import { flavours } from "../plan/variants.ts";
 import { parseContents } from "../registry/contents.ts";
 import { type ImageFacts, readFacts } from "../registry/facts.ts";
-import { type ImageConfig, readConfig } from "../registry/imageConfig.ts";
+import { type ImageConfig, instructionsOf, readConfig } from "../registry/imageConfig.ts";
 import { readEntries } from "../registry/layerEntries.ts";
 import { type Documents, documentPaths, readLayer } from "../registry/layers.ts";
 import type { Descriptor } from "../registry/manifests.ts";
@@ -144,12 +144,12 @@ async function compare(facts: ImageFacts, layout: Layout): Promise<Verdict[]> {
   return verdicts;
 }
 
-function layersOf(layers: readonly Descriptor[] = [], { history = [], rootfs }: ImageConfig): (LayerOf & Descriptor)[] {
-  const steps = history.filter((step) => !step.empty_layer);
+function layersOf(layers: readonly Descriptor[] = [], config: ImageConfig): (LayerOf & Descriptor)[] {
+  const instructions = instructionsOf(config);
   return layers.map((layer, index) => ({
     ...layer,
-    diffId: rootfs?.diff_ids?.[index] ?? "",
-    madeBy: steps[index]?.created_by ?? "",
+    diffId: config.rootfs?.diff_ids?.[index] ?? "",
+    madeBy: instructions[index] ?? "",
   }));
 }
 

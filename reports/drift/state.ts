@@ -1,5 +1,5 @@
 import { viewImage } from "../../policy/image.ts";
-import type { Credentials } from "../../registry/login.ts";
+import { type Credentials, givenLogin } from "../../registry/login.ts";
 import { splitReference } from "../../registry/references.ts";
 import type { Published } from "../../registry/tags.ts";
 
@@ -83,7 +83,7 @@ function imagesOf({ tags, registries }: Values, digest: string): Remembered["ima
     repository,
     tags: tagged.flatMap(({ tag }) => tag ?? []),
     digest,
-    ...(username && password ? { credentials: { username: String(username), password: String(password) } } : {}),
+    ...withLogin({ username, password }),
   }));
 }
 
@@ -110,7 +110,7 @@ function signatureOf({
       { what: "SBOM", reference: String(sbom ?? "") },
       { what: "provenance", reference: String(provenance ?? "") },
     ],
-    ...(username && password ? { credentials: { username: String(username), password: String(password) } } : {}),
+    ...withLogin({ username, password }),
   };
 }
 
@@ -133,4 +133,9 @@ function list(of: unknown): unknown[] {
 
 function nameOf(urn: string): string {
   return urn.split("::").at(-1) ?? urn;
+}
+
+function withLogin(given: Values): { credentials?: Credentials } {
+  const credentials = givenLogin(given);
+  return credentials ? { credentials } : {};
 }

@@ -1,4 +1,5 @@
 import { formatBytes } from "../../artifacts/text.ts";
+import { label } from "../../plan/naming.ts";
 import type { ImageFacts } from "../../registry/facts.ts";
 import { titleOf } from "./summary.ts";
 
@@ -98,7 +99,7 @@ function imageValues({ labels, platform, created, record, contents }: ImageFacts
   return there({
     created,
     platform,
-    version: labels["org.opencontainers.image.version"],
+    version: labels[label("version")],
     torch: record.torch,
     CUDA: record.cuda ?? "none",
     onnxruntime: record.onnxruntime,
@@ -112,13 +113,13 @@ function imageValues({ labels, platform, created, record, contents }: ImageFacts
 
 function applicationValues({ labels, layers }: ImageFacts): Values {
   const [layer] = byTitle(layers).get("application") ?? [];
-  return there({ commit: labels["org.opencontainers.image.revision"], layer: layer?.digest });
+  return there({ commit: labels[label("revision")], layer: layer?.digest });
 }
 
 function baseValues({ labels, contents }: ImageFacts): Values {
   return there({
-    name: labels["org.opencontainers.image.base.name"],
-    digest: labels["org.opencontainers.image.base.digest"],
+    name: labels[label("base.name")],
+    digest: labels[label("base.digest")],
     distribution: contents?.distribution.title,
   });
 }
