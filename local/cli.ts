@@ -13,7 +13,7 @@ import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
 import { asksForSigning, isLocal, renderConfig } from "./stackConfig.ts";
 import { signingTools } from "./tools.ts";
-import { endLeftovers } from "./updates.ts";
+import { endLeftovers, markChildren } from "./updates.ts";
 
 const stack = process.env.STACK || "local";
 
@@ -242,6 +242,7 @@ if (!command) {
   console.error(`usage: local/run ${Object.keys(commands).join("|")}`);
   process.exit(2);
 }
+markChildren();
 try {
   process.exitCode = await command();
 } catch (error) {

@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
-import { existsSync, openSync, readFileSync, rmSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { goBuild } from "./acquire.ts";
+import { goBuild, isBuilt } from "./acquire.ts";
+import { awaitDaemon, type Daemon, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { output } from "./exec.ts";
+import { locked } from "./leftovers.ts";
 import { bin, local, paths, tools } from "./paths.ts";
 import { Failure, say, timed } from "./say.ts";
 import { toolPath } from "./tools.ts";
@@ -17,28 +16,36 @@ const packages = ["docker.io", "containerd", "tini"];
 const programs = [join(folder, "usr/bin"), join(folder, "usr/sbin")];
 
 const socket = join(paths.run, "docker.sock");
-const pidFile = join(paths.run, "docker.pid");
-const logFile = join(paths.run, "docker.log");
+/** Docker's own; ours has another name. */
+const pidFile = join(paths.run, "dockerd.pid");
+const client = { DOCKER_HOST: `unix://${socket}`, DOCKER_API_VERSION: "1.41" };
+const path = () => [...programs, toolPath(), "/usr/sbin", "/sbin"].join(":");
+const daemon: Daemon = {
+  name: "docker",
+  sign: pidFile,
+  answers: () => runs("docker", ["version"], { ...process.env, PATH: path(), ...client }),
+};
 
 /** What reaches the Docker host of this machine: the user's, or else one of our own. */
 export async function dockerEnvironment(env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
   const composeVersion = goModuleVersion("compose", "github.com/docker/compose/v5");
   const compose =
     (await runs("docker", ["compose", "version"], env)) || (await runs("docker-compose", ["version"], env));
-  if (!compose && !existsSync(join(bin, "docker-compose"))) {
+  if (!compose) {
     const define = { "github.com/docker/compose/v5/internal.Version": `v${composeVersion}` };
-    await goBuild(
-      { tool: "compose", main: "github.com/docker/compose/v5/cmd", program: "docker-compose", define },
-      bin,
-    );
+    const build = { tool: "compose", main: "github.com/docker/compose/v5/cmd", program: "docker-compose", define };
+    await locked(async () => {
+      if (!isBuilt(build, bin)) {
+        await goBuild(build, bin);
+      }
+    });
   }
   if (await runs("docker", ["version"], env)) {
     return env;
   }
   await startDocker();
-  const path = [env.PATH, ...programs].join(":");
   // Debian's daemon is older than what Compose asks for unless told.
-  return { ...env, PATH: path, DOCKER_HOST: `unix://${socket}`, DOCKER_API_VERSION: "1.41" };
+  return { ...env, PATH: [env.PATH, ...programs].join(":"), ...client };
 }
 
 function runs(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<boolean> {
@@ -50,17 +57,15 @@ function runs(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<
 
 /** Starts our own daemon where it does not run. It touches no firewall rule and no file outside our folder. */
 async function startDocker(): Promise<void> {
-  if (runningPid() !== undefined) {
-    return;
+  if (daemonPid(daemon) !== undefined) {
+    return awaitDaemon(daemon);
   }
   if (process.platform !== "linux" || process.getuid?.() !== 0) {
     throw new Failure(
       "No Docker daemon answers, and an own one needs Linux and root. Start Docker, or set DOCKER_HOST.",
     );
   }
-  await obtainDocker();
-  await mkdir(paths.run, { recursive: true });
-  const log = openSync(logFile, "a");
+  await locked(obtainDocker);
   const options = {
     "--data-root": join(local, "docker"),
     "--exec-root": join(paths.run, "docker"),
@@ -72,46 +77,14 @@ async function startDocker(): Promise<void> {
     "--ip-masq": "false",
   };
   const args = Object.entries(options).map(([name, value]) => `${name}=${value}`);
-  const env = { ...process.env, PATH: [...programs, toolPath(), "/usr/sbin", "/sbin"].join(":") };
-  const child = spawn("dockerd", args, { detached: true, stdio: ["ignore", log, log], env });
-  let ended = false;
-  child.on("error", () => {
-    ended = true;
-  });
-  child.on("exit", () => {
-    ended = true;
-  });
-  child.unref();
-  const client = { ...env, DOCKER_HOST: `unix://${socket}`, DOCKER_API_VERSION: "1.41" };
-  for (let i = 0; i < 100 && !ended; i++) {
-    if (await runs("docker", ["version"], client)) {
-      return;
-    }
-    await sleep(200);
-  }
-  const end = readFileSync(logFile, "utf8").trim().split("\n").slice(-5).join("\n");
-  throw new Failure(`The local Docker daemon did not start; the end of ${logFile}:\n${end}`);
+  await startDaemon(daemon, { command: ["dockerd", ...args], env: { ...process.env, PATH: path() } });
 }
 
 /** Stops our own daemon, and the containers with it. */
 export async function stopDocker(): Promise<void> {
-  const pid = runningPid();
-  if (pid === undefined) {
-    return;
+  if (await stopDaemon(daemon)) {
+    say("stopped docker");
   }
-  process.kill(pid, "SIGTERM");
-  for (let i = 0; i < 300 && runningPid() !== undefined; i++) {
-    await sleep(100);
-  }
-  say("stopped docker");
-  rmSync(pidFile, { force: true });
-}
-
-/** A number alone proves nothing: it may belong to another program by now. */
-export function runningPid(): number | undefined {
-  const pid = Number(existsSync(pidFile) ? readFileSync(pidFile, "utf8") : 0);
-  const commandLine = `/proc/${pid}/cmdline`;
-  return pid > 0 && existsSync(commandLine) && readFileSync(commandLine, "utf8").includes(pidFile) ? pid : undefined;
 }
 
 async function obtainDocker(): Promise<void> {

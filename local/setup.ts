@@ -1,15 +1,15 @@
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { withLock } from "../artifacts/lock.ts";
 import { variantNames, variants } from "../plan/variants.ts";
 import { dropGoCaches } from "./acquire.ts";
 import { prepareBase, publishBase } from "./base.ts";
 import { output } from "./exec.ts";
-import { paths, tools } from "./paths.ts";
+import { locked } from "./leftovers.ts";
+import { paths } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { say } from "./say.ts";
-import { reservePorts, startServices } from "./services.ts";
+import { reserve, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
@@ -22,11 +22,10 @@ import { wheelsFolder, wheelsScript } from "./wheels.ts";
  * @param more tools that not every stack needs
  */
 export async function setUp(more: readonly Tool[] = []): Promise<Ports> {
-  await mkdir(tools, { recursive: true });
   sayWhatIsEmulated();
   // Clones may share the tools, and two of them may start at once.
-  return withLock(`setup ${tools}`, async () => {
-    const ports = await reservePorts();
+  return locked(async () => {
+    const { ports } = await reserve();
     await certificate();
     const artifacts = Promise.all([prepareBase(), makeArtifacts(), makeWheels()]);
     artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
@@ -52,8 +51,7 @@ function sayWhatIsEmulated(): void {
 
 /** The engine and its plugins only: all that a stack with its own builder and registry needs, and tools that not every one does. */
 export async function setUpPulumi(more: readonly Tool[] = []): Promise<void> {
-  await mkdir(tools, { recursive: true });
-  await withLock(`setup ${tools}`, async () => {
+  await locked(async () => {
     await obtainAll([...pulumiTools, ...more]);
     await dropGoCaches();
   });
@@ -61,8 +59,7 @@ export async function setUpPulumi(more: readonly Tool[] = []): Promise<void> {
 
 /** What verifies a signature, and nothing else. */
 export async function setUpSigning(): Promise<void> {
-  await mkdir(tools, { recursive: true });
-  await withLock(`setup ${tools}`, async () => {
+  await locked(async () => {
     await obtainAll(signingTools);
     await dropGoCaches();
   });

@@ -34,6 +34,17 @@ export async function runUpdate(
   }
 }
 
+/** Without the mark: for a program that is meant to outlive the command that starts it. */
+export function unmarked(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { [mark]: _, ...others } = env;
+  return others;
+}
+
+/** Marks all that this process starts from here on, but for daemons: what it leaves behind when it is killed, the next one ends. */
+export function markChildren(): void {
+  process.env[mark] = `${process.pid}-${randomUUID()}`;
+}
+
 /** Ends what updates have left behind whose watcher is gone, too. Returns how many processes that were. */
 export async function endLeftovers(): Promise<number> {
   const processes = marked();

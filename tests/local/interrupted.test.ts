@@ -53,9 +53,9 @@ test.runIf(process.platform === "linux" && process.getuid?.() === 0)(
     mute("registry");
     mute("buildkitd");
     const script = `import { certificate } from "./local/tls.ts";
-    import { reservePorts, startServices } from "./local/services.ts";
+    import { reserve, startServices } from "./local/services.ts";
     await certificate();
-    await startServices(await reservePorts());`;
+    await startServices((await reserve()).ports);`;
     const starting = spawn(process.execPath, ["--input-type=module", "-e", script], { env, stdio: "ignore" });
     const ended = new Promise((resolve) => starting.on("exit", resolve));
     for (let i = 0; i < 300 && pids().filter((pid) => pid > 0).length < names.length; i++) {
