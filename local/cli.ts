@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ActionableError } from "../artifacts/errors.ts";
 import { interactive, output } from "./exec.ts";
-import { type LockedStack, refuseLocked } from "./locks.ts";
+import type { LockedStack } from "./locks.ts";
 import { local, paths, root } from "./paths.ts";
 import { beginReport, hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
 import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
@@ -13,7 +13,7 @@ import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
 import { asksForSigning, isLocal, renderConfig } from "./stackConfig.ts";
 import { signingTools } from "./tools.ts";
-import { endLeftovers, markChildren } from "./updates.ts";
+import { markChildren } from "./updates.ts";
 
 const stack = process.env.STACK || "local";
 
@@ -32,11 +32,11 @@ async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
   return { args: ["--stack", stack, "--config-file", file, ...plain], env };
 }
 
-/** Like `prepare`, for what changes the stack's state: refuses while another update holds it. */
+/** Like `prepare`, for what changes the stack's state: refuses while another update holds it, and clears up after a killed one. */
 async function prepareUpdate(): Promise<Awaited<ReturnType<typeof prepare>>> {
   if (isLocal(stack)) {
-    refuseLocked(await localStack(), stack === "local" ? "make unlock" : `make unlock STACK=${stack}`);
-    await endLeftovers();
+    const { claim } = await import("./unlock.ts");
+    await claim(await localStack(), stack === "local" ? "make unlock" : `make unlock STACK=${stack}`);
   }
   return prepare();
 }

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { dockerEnvironment } from "./docker.ts";
 import { output } from "./exec.ts";
 import { freePort } from "./freePort.ts";
-import { type LockedStack, refuseLocked } from "./locks.ts";
+import type { LockedStack } from "./locks.ts";
 import { paths, root } from "./paths.ts";
 import { Failure } from "./say.ts";
+import { claim } from "./unlock.ts";
 import { runUpdate } from "./updates.ts";
 
 const folder = join(root, "deploy/compose");
@@ -19,7 +20,7 @@ const unattended = ["--yes", "--skip-preview", "--non-interactive", "--suppress-
  * @param env the engine's environment, see localEnvironment
  */
 export async function deploy(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
-  refuseLocked(deployed(stack), "PROJECT=deploy make unlock");
+  await claim(deployed(stack), "PROJECT=deploy make unlock");
   const own = await dockerEnvironment(env);
   await output("pulumi", ["stack", "select", "--create", stack], { cwd: await bare(), env: own });
   const config = await writeConfig(stack);
@@ -48,7 +49,7 @@ export function deployElsewhere(stack: string, env: NodeJS.ProcessEnv): Promise<
 
 /** Stops what deploy started; its volumes stay. */
 export async function undeploy(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
-  refuseLocked(deployed(stack), "PROJECT=deploy make unlock");
+  await claim(deployed(stack), "PROJECT=deploy make unlock");
   const own = await dockerEnvironment(env);
   const config = await writeConfig(stack);
   return runUpdate(["destroy", "--stack", stack, "--config-file", config, ...unattended], {

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
-import { type LockedStack, locksOf, remedy, who } from "./locks.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Lock, type LockedStack, locksOf, refuseLocked, remedy, who } from "./locks.ts";
 import { Failure, say } from "./say.ts";
 import { endLeftovers } from "./updates.ts";
 
@@ -15,14 +16,35 @@ export async function unlock(stack: LockedStack, force: boolean): Promise<void> 
   if (held) {
     throw new Failure(`The stack ${stack.stack} is being updated by ${who(held)}. ${remedy(held)}`);
   }
+  await takeOff(stack, locks);
+  if (locks.length === 0) {
+    say(`the stack ${stack.stack} is not locked`);
+  }
+}
+
+/**
+ * Lets an update begin: takes off the locks of those that were killed, ends what they left running, and says so.
+ *
+ * @param command what a person types to look closer, such as `make unlock`
+ * @throws Failure when another update holds the stack, or may hold it
+ */
+export async function claim(stack: LockedStack, command: string): Promise<void> {
+  if (locksOf(stack).some(({ pid }) => pid === 0)) {
+    await sleep(1000); // It may be being written.
+  }
+  const locks = locksOf(stack);
+  if (locks.every(({ alive }) => alive === false)) {
+    await takeOff(stack, locks);
+  }
+  refuseLocked(stack, command);
+}
+
+async function takeOff({ stack }: LockedStack, locks: readonly Lock[]): Promise<void> {
   const ended = await endLeftovers();
   for (const lock of locks) {
     // The file is all that the lock is (and all that `pulumi cancel` removes).
     rmSync(lock.file, { force: true });
-    say(`the stack ${stack.stack} was locked by ${who(lock)}; it no longer is`);
-  }
-  if (locks.length === 0) {
-    say(`the stack ${stack.stack} is not locked`);
+    say(`the stack ${stack} was locked by ${who(lock)}; it no longer is`);
   }
   if (ended > 0) {
     say(`ended ${ended} ${ended === 1 ? "process" : "processes"} that a killed update had left behind`);

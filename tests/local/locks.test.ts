@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { locksOf, refuseLocked } from "../../local/locks.ts";
-import { unlock } from "../../local/unlock.ts";
+import { claim, unlock } from "../../local/unlock.ts";
 
 let state: string;
 let lockFile: string;
@@ -117,6 +117,27 @@ describe("a stack that is locked", () => {
       expect(existsSync(lockFile)).toBe(false);
     },
   );
+});
+
+describe("before an update", () => {
+  test("the lock of one that was killed comes off by itself", async () => {
+    lock(by(longGone));
+    await claim(stack(), "make unlock");
+    expect(existsSync(lockFile)).toBe(false);
+  });
+
+  test("what may be held stays", async () => {
+    lock(by(longGone, { hostname: "elsewhere" }));
+    await expect(claim(stack(), "make unlock")).rejects.toThrow("can be told only on elsewhere");
+    expect(existsSync(lockFile)).toBe(true);
+  });
+
+  test("a lock that is being written is read again", async () => {
+    lock("{");
+    setTimeout(() => lock(by(longGone, { hostname: "elsewhere" })), 300);
+    await expect(claim(stack(), "make unlock")).rejects.toThrow("can be told only on elsewhere");
+    expect(existsSync(lockFile)).toBe(true);
+  });
 });
 
 test("a stack that is not locked is let through", () => {
