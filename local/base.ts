@@ -3,10 +3,12 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { variantNames, variants } from "../plan/variants.ts";
 import { reachable } from "./acquire.ts";
+import type { BuilderKind } from "./builder.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { output, which } from "./exec.ts";
 import { local, paths, root, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
+import { inUserNamespace, removeTree } from "./rootless.ts";
 import { Failure, timed } from "./say.ts";
 import { toolPath } from "./tools.ts";
 
@@ -29,7 +31,7 @@ export async function baseImages(): Promise<Record<string, string>> {
 }
 
 /** Makes the Debian file system where it will be needed; it takes a minute and needs no service. */
-export async function prepareBase(): Promise<void> {
+export async function prepareBase(builder: BuilderKind): Promise<void> {
   if (existsSync(chosen) || existsSync(rootfs) || (await reachable("https://registry-1.docker.io/v2/"))) {
     return;
   }
@@ -37,45 +39,48 @@ export async function prepareBase(): Promise<void> {
   await timed("making a Debian base image, because Docker Hub cannot be reached", async () => {
     const work = await mkdtemp(join(tools, "base-"));
     try {
-      const debootstrap = await findDebootstrap(work);
-      const tree = join(work, "tree");
-      const options = ["--variant=minbase", `--include=${packages.join(",")}`, "bookworm", tree];
-      await output(debootstrap.program, options, { env: { ...process.env, ...debootstrap.env } });
-      const excluded = ["./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*", "./dev/*"].map(
-        (p) => `--exclude=${p}`,
-      );
-      await output("tar", [...excluded, "--numeric-owner", "-C", tree, "-cf", `${rootfs}.new`, "."]);
+      const mmdebstrap = await findMmdebstrap(work);
+      const options = [
+        // Root of a user namespace is root to it.
+        ...["--mode=root", "--variant=minbase", `--include=${packages.join(",")}`],
+        // A build gets a /dev of its own, and who is not root cannot unpack devices.
+        ...["--skip=output/dev", "--format=tar", "--quiet", "bookworm", `${rootfs}.new`],
+      ];
+      // A small /tmp would not hold it.
+      const command = ["env", `TMPDIR=${work}`, ...mmdebstrap, ...options];
+      const [program = "", ...args] = builder === "rootless" ? inUserNamespace(command) : command;
+      // An ordinary user's PATH may be without chroot.
+      await output(program, args, { env: { ...process.env, PATH: `${toolPath()}:/usr/sbin:/sbin` } });
       await rename(`${rootfs}.new`, rootfs);
     } finally {
-      await rm(work, { recursive: true, force: true });
+      await removeTree(work);
     }
   });
 }
 
-async function findDebootstrap(work: string): Promise<{ program: string; env: Record<string, string> }> {
-  if (which("debootstrap")) {
-    return { program: "debootstrap", env: {} };
+async function findMmdebstrap(work: string): Promise<[string, ...string[]]> {
+  if (which("mmdebstrap")) {
+    return ["mmdebstrap"];
   }
   if (!hasDebian()) {
     throw new Failure(
       "Docker Hub cannot be reached, and a base image can be made from Debian's packages only. " +
-        "Install debootstrap and run this again.",
+        "Install mmdebstrap and run this again.",
     );
   }
-  const folder = join(work, "debootstrap");
-  await unpackDebian(["debootstrap"], folder);
-  const env = { DEBOOTSTRAP_DIR: join(folder, "usr/share/debootstrap") };
-  return { program: join(folder, "usr/sbin/debootstrap"), env };
+  const folder = join(work, "mmdebstrap");
+  await unpackDebian(["mmdebstrap", "debian-archive-keyring"], folder);
+  return [join(folder, "usr/bin/mmdebstrap"), `--keyring=${join(folder, "usr/share/keyrings")}`];
 }
 
 /** Decides on the bases, and publishes the Debian file system to the local registry where that is the choice. */
-export async function publishBase(ports: Ports): Promise<void> {
+export async function publishBase(ports: Ports, builder: BuilderKind): Promise<void> {
   if (existsSync(chosen)) {
     if (await isPublished()) {
       return;
     }
     await rm(chosen);
-    await prepareBase();
+    await prepareBase(builder);
   }
   const { readDockerfile } = await import("../plan/dockerfile.ts");
   const args = variantNames.flatMap((name) => {

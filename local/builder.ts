@@ -1,21 +1,105 @@
 import { readFileSync } from "node:fs";
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { local } from "./paths.ts";
+import { type Lack, whatRootlessLacks } from "./rootless.ts";
 import { Failure } from "./say.ts";
 
 /**
  * What builds the images of the local stacks: our BuildKit as root, our BuildKit as an ordinary user in a user namespace, or a
  * BuildKit in a container of the user's Docker.
  */
-export type BuilderKind = "root" | "rootless" | "docker";
+export type BuilderKind = (typeof builderKinds)[number];
+export const builderKinds = ["root", "rootless", "docker"] as const;
 
-/** @throws Failure with what to do where none of them can run; nothing has been downloaded by then */
+const file = join(local, "builder");
+
+/**
+ * The builder that FACECRAFT_BUILDER names, else the best that can run here: as root, else rootless, else with Docker.
+ *
+ * @throws Failure with what to do where none of them can run; nothing has been downloaded by then
+ */
 export async function chooseBuilder(): Promise<BuilderKind> {
-  if (process.platform === "linux" && process.getuid?.() === 0 && mayMount()) {
+  const asked = askedBuilder();
+  if (asked !== undefined) {
+    const why = await obstacles[asked]();
+    if (why !== undefined) {
+      throw new Failure(`FACECRAFT_BUILDER is ${asked}, but ${sentences(why)}`);
+    }
+    return asked;
+  }
+  if ((await obstacles.root()) === undefined) {
     return "root";
   }
+  const lack = await obstacles.rootless();
+  if (lack === undefined) {
+    return "rootless";
+  }
+  if ((await obstacles.docker()) === undefined) {
+    return "docker";
+  }
   throw new Failure(
-    "The local stacks bring their own BuildKit, which needs Linux and root. " +
-      "Run this as root, or in a Linux virtual machine; or use the stack cpu with a buildx builder of your own.",
+    `The local stacks bring their own BuildKit, and nothing here can run it for an ordinary user: ${sentences(lack)} ` +
+      "The other ways: run this as root on Linux, start Docker, or use the stack cpu with a buildx builder of your own.",
   );
+}
+
+/** @throws Failure for a value that is no builder */
+export function askedBuilder(): BuilderKind | undefined {
+  const asked = process.env.FACECRAFT_BUILDER;
+  if (!asked) {
+    return undefined;
+  }
+  if (!builderKinds.some((kind) => kind === asked)) {
+    throw new Failure(
+      `FACECRAFT_BUILDER is "${asked}"; it must be ${builderKinds.slice(0, -1).join(", ")} or ${builderKinds.at(-1)}.`,
+    );
+  }
+  return asked as BuilderKind;
+}
+
+/** Writes down which builder is started, so that later commands do not take another beside it. */
+export async function rememberBuilder(kind: BuilderKind): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(`${file}.new-${process.pid}`, `${kind}\n`);
+  await rename(`${file}.new-${process.pid}`, file);
+}
+
+/** The builder that was started last. */
+export function rememberedBuilder(): BuilderKind | undefined {
+  try {
+    const written = readFileSync(file, "utf8").trim();
+    return builderKinds.find((kind) => kind === written);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What keeps each of them from running here. */
+const obstacles: Record<BuilderKind, () => Promise<Lack | undefined>> = {
+  async root() {
+    if (process.platform !== "linux" || process.getuid?.() !== 0) {
+      return { reasons: ["this is not root on Linux"], command: "" };
+    }
+    return mayMount() ? undefined : { reasons: ["this root may not mount (it lacks CAP_SYS_ADMIN)"], command: "" };
+  },
+  async rootless() {
+    if (process.platform !== "linux") {
+      return { reasons: ["user namespaces are Linux's"], command: "" };
+    }
+    if (process.getuid?.() === 0) {
+      return { reasons: ["this is root, not an ordinary user"], command: "" };
+    }
+    return whatRootlessLacks();
+  },
+  async docker() {
+    return { reasons: ["no Docker answers"], command: "" };
+  },
+};
+
+function sentences({ reasons, command }: Lack): string {
+  const what = `${reasons.join("; ")}.`;
+  return command ? `${what} An administrator has to run this once, as root: \`${command}\`.` : what;
 }
 
 /** Whether root is allowed what a builder does: in many a container it is not. */

@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type BuilderKind, chooseBuilder } from "./builder.ts";
+import { askedBuilder, type BuilderKind, chooseBuilder, rememberBuilder, rememberedBuilder } from "./builder.ts";
 import { cacheBounds } from "./cacheBounds.ts";
 import { accepts, awaitDaemon, type Daemon, daemonCommand, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { local, paths } from "./paths.ts";
 import { choosePorts, type PortName, type Ports } from "./ports.ts";
+import { inUserNamespace } from "./rootless.ts";
 import { Failure, say } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { toolPath } from "./tools.ts";
@@ -16,16 +17,23 @@ interface Service {
   sign: string;
   /** What it listens on: a port's name, or a socket. */
   listens: PortName | { socket: string };
-  command(ports: Ports): Promise<[string, ...string[]]>;
+  command(ports: Ports, builder: BuilderKind): Promise<[string, ...string[]]>;
 }
 
 const fileServer = join(import.meta.dirname, "file-server.ts");
 
-const buildkitRoot = join(local, "buildkit");
+/** What one of them has written, the other cannot use: in a user namespace, the owners of all files are others. */
+const buildkitRoots: Record<BuilderKind, string> = {
+  root: join(local, "buildkit"),
+  rootless: join(local, "buildkit-rootless"),
+  docker: join(local, "buildkit"),
+};
 const buildkitConfig = join(paths.run, "buildkitd.toml");
 
-async function buildkitSettings(ports: Ports): Promise<string> {
+async function buildkitSettings(ports: Ports, builder: BuilderKind): Promise<string> {
   const tls = await certificate();
+  const buildkitRoot = buildkitRoots[builder];
+  const rootless = builder === "rootless";
   return [
     `root = "${buildkitRoot}"`,
     "[grpc]",
@@ -34,9 +42,12 @@ async function buildkitSettings(ports: Ports): Promise<string> {
     "[cdi]",
     `specDirs = ["/etc/cdi", "/var/run/cdi", "${paths.cdi}"]`,
     'autoAllowed = ["nvidia.com/gpu"]',
+    // By default in /run, which is root's.
+    ...(rootless ? ["[otel]", `socketPath = "${join(paths.run, "otel.sock")}"`] : []),
     "[worker.containerd]",
     "enabled = false",
     "[worker.oci]",
+    ...(rootless ? ["rootless = true"] : []),
     // Build steps reach the artifact server and the wheel index, which listen on loopback only.
     'networkMode = "host"',
     ...cacheBounds(buildkitRoot),
@@ -86,9 +97,11 @@ const services: Service[] = [
     name: "buildkitd",
     sign: buildkitConfig,
     listens: { socket: paths.buildkitSocket },
-    async command(ports) {
-      await writeFile(buildkitConfig, await buildkitSettings(ports));
-      return ["buildkitd", "--config", buildkitConfig];
+    async command(ports, builder) {
+      await writeFile(buildkitConfig, await buildkitSettings(ports, builder));
+      await rememberBuilder(builder);
+      const buildkitd: [string, ...string[]] = ["buildkitd", "--config", buildkitConfig];
+      return builder === "rootless" ? inUserNamespace([...buildkitd, "--rootless"], join(paths.run, "rk")) : buildkitd;
     },
   },
 ];
@@ -99,7 +112,7 @@ const services: Service[] = [
  * @throws Failure when one of them cannot be had, so that nobody waits for a download first
  */
 export async function reserve(): Promise<{ builder: BuilderKind; ports: Ports }> {
-  const builder = await chooseBuilder();
+  const builder = await currentBuilder();
   await mkdir(paths.run, { recursive: true });
   const running = Object.fromEntries(
     services.map((service) => [service.name, daemonCommand(service)]).filter(([, line]) => line),
@@ -111,12 +124,25 @@ export async function reserve(): Promise<{ builder: BuilderKind; ports: Ports }>
   return { builder, ports };
 }
 
+/** The builder that runs; else the one that can. */
+async function currentBuilder(): Promise<BuilderKind> {
+  const runs = runningServices().some(({ name, pid }) => name === "buildkitd" && pid !== undefined);
+  const running = runs ? rememberedBuilder() : undefined;
+  const asked = askedBuilder();
+  if (running !== undefined && asked !== undefined && asked !== running) {
+    throw new Failure(
+      `FACECRAFT_BUILDER is ${asked}, but the local builder runs as ${running}. Run \`make down\` first.`,
+    );
+  }
+  return running ?? chooseBuilder();
+}
+
 /** Starts every service that does not run yet, and waits until it answers. */
-export async function startServices(ports: Ports): Promise<void> {
+export async function startServices(ports: Ports, builder: BuilderKind): Promise<void> {
   await mkdir(paths.artifacts, { recursive: true });
   await mkdir(paths.wheels, { recursive: true });
   const missing = services.filter((service) => daemonPid(service) === undefined);
-  if (missing.every(({ name }) => name !== "buildkitd") && (await isOutdated(ports))) {
+  if (missing.every(({ name }) => name !== "buildkitd") && (await isOutdated(ports, builder))) {
     // It may be building for another clone.
     say(
       "the running buildkitd is an earlier one, or has earlier settings; `make down` and `make up` put the present one there",
@@ -126,7 +152,7 @@ export async function startServices(ports: Ports): Promise<void> {
     services.map(async (service) =>
       missing.includes(service)
         ? startDaemon(daemonOf(service, ports), {
-            command: await service.command(ports),
+            command: await service.command(ports, builder),
             env: { ...process.env, PATH: toolPath(), OTEL_TRACES_EXPORTER: "none" },
           })
         : awaitDaemon(daemonOf(service, ports)),
@@ -140,10 +166,10 @@ function daemonOf({ name, sign, listens }: Service, ports: Ports): Daemon {
 }
 
 /** Whether the running builder is another program than the installed one, or was started with other settings. */
-async function isOutdated(ports: Ports): Promise<boolean> {
+async function isOutdated(ports: Ports, builder: BuilderKind): Promise<boolean> {
   const settings = existsSync(buildkitConfig) ? readFileSync(buildkitConfig, "utf8") : "";
   const pid = runningServices().find(({ name }) => name === "buildkitd")?.pid;
-  return settings !== (await buildkitSettings(ports)) || isReplaced(`/proc/${pid}/exe`);
+  return settings !== (await buildkitSettings(ports, builder)) || isReplaced(`/proc/${pid}/exe`);
 }
 
 /** Whether the program of a process has been replaced since; Linux then says so behind its path. */

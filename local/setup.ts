@@ -13,7 +13,7 @@ import { reserve, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
-import { obtainAll, pulumiTools, serviceTools, signingTools, type Tool } from "./tools.ts";
+import { obtainAll, pulumiTools, rootlessTools, serviceTools, signingTools, type Tool } from "./tools.ts";
 import { wheelsFolder, wheelsScript } from "./wheels.ts";
 
 /**
@@ -25,14 +25,18 @@ export async function setUp(more: readonly Tool[] = []): Promise<Ports> {
   sayWhatIsEmulated();
   // Clones may share the tools, and two of them may start at once.
   return locked(async () => {
-    const { ports } = await reserve();
+    const { builder, ports } = await reserve();
     await certificate();
-    const artifacts = Promise.all([prepareBase(), makeArtifacts(), makeWheels()]);
+    if (builder === "rootless") {
+      // The base is made with it, too.
+      await obtainAll(rootlessTools);
+    }
+    const artifacts = Promise.all([prepareBase(builder), makeArtifacts(), makeWheels()]);
     artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
     await obtainAll([...serviceTools, ...more]);
     await artifacts;
-    await startServices(ports);
-    await Promise.all([registerBuilder(), publishBase(ports), obtainAll(pulumiTools)]);
+    await startServices(ports, builder);
+    await Promise.all([registerBuilder(), publishBase(ports, builder), obtainAll(pulumiTools)]);
     await dropGoCaches();
     return ports;
   });

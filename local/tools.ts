@@ -32,6 +32,7 @@ const versions = {
   buildkit: wantedVersion("buildkit"),
   registry: wantedVersion("registry"),
   cosign: wantedVersion("cosign"),
+  rootlesskit: wantedVersion("rootlesskit"),
 };
 
 /**
@@ -45,6 +46,7 @@ const hosts = join(home, "versions", versions.pulumi, "bin");
 const buildkit = join(tools, "downloads", `buildkit-${versions.buildkit}`);
 const registry = join(tools, "downloads", `registry-${versions.registry}`);
 const cosign = join(tools, "downloads", `cosign-${versions.cosign}`);
+const rootlesskit = join(tools, "downloads", `rootlesskit-${versions.rootlesskit}`);
 
 /** What the programs of this project run with: our own tools behind the user's. */
 export function toolPath(): string {
@@ -332,6 +334,20 @@ export const serviceTools: Tool[] = [
     "the registry",
     { tool: "registry", main: "github.com/distribution/distribution/v3/cmd/registry", program: "registry" },
     { tool: "registry", folder: registry, program: "registry" },
+  ),
+];
+
+/** For ordinary users: what makes one root of a user namespace. */
+export const rootlessTools: Tool[] = [
+  program(
+    "rootlesskit",
+    "lets an ordinary user build",
+    {
+      tool: "rootlesskit",
+      main: "github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit",
+      program: "rootlesskit",
+    },
+    { tool: "rootlesskit", folder: rootlesskit, program: "rootlesskit" },
   ),
 ];
 

@@ -35,6 +35,8 @@ export function wantedVersion(tool: string): string {
       return goModuleVersion("buildkit", "github.com/moby/buildkit");
     case "cosign":
       return goModuleVersion("cosign", "github.com/sigstore/cosign/v3");
+    case "rootlesskit":
+      return goModuleVersion("rootlesskit", "github.com/rootless-containers/rootlesskit/v2");
     case "registry":
       return goModuleVersion("registry", "github.com/distribution/distribution/v3");
     default:

@@ -55,7 +55,8 @@ test.runIf(process.platform === "linux" && process.getuid?.() === 0)(
     const script = `import { certificate } from "./local/tls.ts";
     import { reserve, startServices } from "./local/services.ts";
     await certificate();
-    await startServices((await reserve()).ports);`;
+    const { builder, ports } = await reserve();
+    await startServices(ports, builder);`;
     const starting = spawn(process.execPath, ["--input-type=module", "-e", script], { env, stdio: "ignore" });
     const ended = new Promise((resolve) => starting.on("exit", resolve));
     for (let i = 0; i < 300 && pids().filter((pid) => pid > 0).length < names.length; i++) {

@@ -1,0 +1,240 @@
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { output, run, which } from "./exec.ts";
+import { toolPath } from "./tools.ts";
+
+/** What is not there for a user namespace of an ordinary user, and what an administrator has to type, once. */
+export interface Lack {
+  /** Clauses without a full stop. */
+  reasons: string[];
+  /** For root's shell; empty where no command helps. */
+  command: string;
+}
+
+/** How many ids a namespace needs: Debian's packages have files of nobody, which is 65534. */
+const enough = 65_536;
+const firstId = 100_000;
+const idFiles = { subuid: "/etc/subuid", subgid: "/etc/subgid" };
+
+/**
+ * The command line that runs a program as root of a user namespace, in which the ids of the user's range are others. Its
+ * /etc and /run can be written, and nobody else sees what is.
+ *
+ * @param folder for the state of one that runs on; a path of at most 90 characters, because there is a socket in it
+ */
+export function inUserNamespace(
+  command: readonly string[],
+  folder?: string,
+  network: readonly string[] = ["--net=host"],
+): [string, ...string[]] {
+  const state = folder === undefined ? [] : [`--state-dir=${folder}`];
+  return ["rootlesskit", ...state, ...network, "--copy-up=/etc", "--copy-up=/run", ...command];
+}
+
+/**
+ * Removes a file or a folder, also one with files of the ids that a builder of an ordinary user gave to users in an image.
+ * Those are not the user's own, and only root of the namespace may remove them.
+ */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    const refused = ["EACCES", "EPERM", "ENOTEMPTY"].includes((error as NodeJS.ErrnoException).code ?? "");
+    if (!refused || process.getuid?.() === 0 || !which("rootlesskit", toolPath())) {
+      throw error;
+    }
+    const [program, ...args] = inUserNamespace(["rm", "-rf", "--", path]);
+    await output(program, args, { env: { ...process.env, PATH: toolPath() } });
+  }
+}
+
+/** What keeps this user from a namespace with a range of ids; undefined where it works, which is tried. */
+export async function whatRootlessLacks(): Promise<Lack | undefined> {
+  const reasons: string[] = [];
+  const commands: string[] = [];
+  const lack = (reason: string, command: string) => {
+    reasons.push(reason);
+    commands.push(command);
+  };
+  const { code, text } = await run("unshare", ["--user", "--map-root-user", "--mount", "true"]).catch(() => ({
+    code: 127,
+    text: "there is no unshare (util-linux)",
+  }));
+  if (code !== 0) {
+    lack(...whyNoNamespace(text));
+  }
+  const missing = ["newuidmap", "newgidmap"].filter((program) => which(program, systemPath()) === undefined);
+  if (missing.length > 0) {
+    lack(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} not installed`, installUidmap());
+  }
+  const { uid, gid, name } = whoAmI();
+  const ranges = { subuid: rangesOf("subuid", uid, name), subgid: rangesOf("subgid", uid, name) };
+  const small = (["subuid", "subgid"] as const).filter((kind) => sizeOf(ranges[kind]) < enough - 1);
+  if (small.length > 0) {
+    const files = small.map((kind) => idFiles[kind]).join(" and ");
+    lack(
+      `${files} ${small.length > 1 ? "have" : "has"} no range of ${enough} ids for ${name ?? uid}`,
+      giveRange(uid, name, small),
+    );
+  }
+  if (reasons.length === 0) {
+    const refusal = await tryMapping({ uid, gid, ...ranges });
+    if (refusal !== undefined) {
+      lack(refusal, reinstallUidmap());
+    }
+  }
+  return reasons.length === 0 ? undefined : { reasons, command: commands.filter(Boolean).join(" && ") };
+}
+
+/** Debian keeps programs of administrators off the PATH of everybody else. */
+function systemPath(): string {
+  return [process.env.PATH, "/usr/sbin", "/sbin"].filter(Boolean).join(":");
+}
+
+function whoAmI(): { uid: number; gid: number; name: string | undefined } {
+  const uid = process.getuid?.() ?? 0;
+  const gid = process.getgid?.() ?? 0;
+  try {
+    return { uid, gid, name: userInfo().username };
+  } catch {
+    return { uid, gid, name: undefined }; // the system does not know this id
+  }
+}
+
+function whyNoNamespace(said: string): [reason: string, command: string] {
+  const setting = (name: string): string => {
+    try {
+      return readFileSync(join("/proc/sys", name.replaceAll(".", "/")), "utf8").trim();
+    } catch {
+      return "";
+    }
+  };
+  const wrong: [name: string, is: string, shouldBe: string][] = [
+    ["user.max_user_namespaces", "0", "28633"],
+    ["kernel.unprivileged_userns_clone", "0", "1"],
+    ["kernel.apparmor_restrict_unprivileged_userns", "1", "0"],
+  ];
+  const found = wrong.find(([name, is]) => setting(name) === is);
+  if (found === undefined) {
+    return [`a user namespace cannot be made here (${said.trim().split("\n").at(-1)})`, ""];
+  }
+  const [name, is, shouldBe] = found;
+  return [
+    `no ordinary user may make a user namespace (${name} is ${is})`,
+    `echo ${name}=${shouldBe} >/etc/sysctl.d/60-user-namespaces.conf && sysctl --load=/etc/sysctl.d/60-user-namespaces.conf`,
+  ];
+}
+
+const installers: [program: string, install: string, reinstall: string][] = [
+  ["apt-get", "apt-get install --yes uidmap", "apt-get install --yes --reinstall uidmap"],
+  ["dnf", "dnf install --assumeyes shadow-utils", "dnf reinstall --assumeyes shadow-utils"],
+  ["zypper", "zypper install --no-confirm shadow", "zypper install --no-confirm --force shadow"],
+  ["pacman", "pacman -S --noconfirm shadow", "pacman -S --noconfirm shadow"],
+  ["apk", "apk add shadow-subids", "apk fix shadow-subids"],
+];
+
+function installUidmap(): string {
+  return installers.find(([program]) => which(program, systemPath()))?.[1] ?? "";
+}
+
+function reinstallUidmap(): string {
+  return installers.find(([program]) => which(program, systemPath()))?.[2] ?? "";
+}
+
+type Range = { start: number; count: number };
+type Kind = keyof typeof idFiles;
+
+/** The ranges of a user, by name or by number; a system that keeps them elsewhere than in the file says so by `getsubids`. */
+function rangesOf(kind: Kind, uid: number, name: string | undefined): Range[] {
+  const own = linesOf(kind)
+    .filter(({ owner }) => owner === name || owner === String(uid))
+    .map(({ start, count }) => ({ start, count }));
+  if (own.length > 0 || !which("getsubids", systemPath())) {
+    return own;
+  }
+  const { stdout } = spawnSync("getsubids", [...(kind === "subgid" ? ["-g"] : []), name ?? String(uid)], {
+    encoding: "utf8",
+    env: { ...process.env, PATH: systemPath() },
+  });
+  return [...(stdout ?? "").matchAll(/^\d+: \S+ (\d+) (\d+)$/gm)].map(([, start, count]) => ({
+    start: Number(start),
+    count: Number(count),
+  }));
+}
+
+function linesOf(kind: Kind): (Range & { owner: string })[] {
+  const file = idFiles[kind];
+  const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
+  return lines.flatMap((line) => {
+    const [, owner = "", start, count] = /^([^:#\s]+):(\d+):(\d+)\s*$/.exec(line) ?? [];
+    return start === undefined ? [] : [{ owner, start: Number(start), count: Number(count) }];
+  });
+}
+
+function sizeOf(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** A range that nobody has. A user whom the system does not know by name is given one by number. */
+function giveRange(uid: number, name: string | undefined, kinds: readonly Kind[]): string {
+  const taken = [...linesOf("subuid"), ...linesOf("subgid")];
+  const start = Math.max(firstId, ...taken.map(({ start, count }) => start + count));
+  if (name === undefined) {
+    return `echo ${uid}:${start}:${enough} | tee --append ${kinds.map((kind) => idFiles[kind]).join(" ")}`;
+  }
+  return `usermod ${kinds.map((kind) => `--add-${kind}s ${start}-${start + enough - 1}`).join(" ")} ${name}`;
+}
+
+/** Maps the ranges into a namespace, as RootlessKit will: programs that lost their rights, or a service manager, may refuse it. */
+async function tryMapping(who: {
+  uid: number;
+  gid: number;
+  subuid: Range[];
+  subgid: Range[];
+}): Promise<string | undefined> {
+  const env = { ...process.env, PATH: systemPath() };
+  const child = spawn("unshare", ["--user", "cat"], { stdio: ["pipe", "ignore", "ignore"], env });
+  try {
+    await until(() => namespaceOf(child.pid) !== namespaceOf(process.pid));
+    for (const [program, own, ranges] of [
+      ["newuidmap", who.uid, who.subuid],
+      ["newgidmap", who.gid, who.subgid],
+    ] as const) {
+      const { code, text } = await run(program, [String(child.pid), ...mapOf(own, ranges)], { env });
+      if (code !== 0) {
+        return `${program} refuses the range (${text.trim().split("\n").at(-1)})`;
+      }
+    }
+    return undefined;
+  } finally {
+    child.stdin.end();
+  }
+}
+
+function mapOf(own: number, ranges: readonly Range[]): string[] {
+  let next = 1;
+  const rest = ranges.flatMap(({ start, count }) => {
+    const line = [next, start, count].map(String);
+    next += count;
+    return line;
+  });
+  return ["0", String(own), "1", ...rest];
+}
+
+function namespaceOf(pid: number | undefined): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/user`);
+  } catch {
+    return undefined;
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 100 && !condition(); i++) {
+    await sleep(10);
+  }
+}
