@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { output, run, which } from "./exec.ts";
+import { paths } from "./paths.ts";
 import { toolPath } from "./tools.ts";
 
 /** What is not there for a user namespace of an ordinary user, and what an administrator has to type, once. */
@@ -33,6 +34,13 @@ export function inUserNamespace(
 ): [string, ...string[]] {
   const state = folder === undefined ? [] : [`--state-dir=${folder}`];
   return ["rootlesskit", ...state, ...network, "--copy-up=/etc", "--copy-up=/run", ...command];
+}
+
+/** For daemons in a user namespace: runc keeps its state here, and not in /run/runc, which is root's where root runs containers. */
+export function namespaceEnvironment(): NodeJS.ProcessEnv {
+  const folder = join(paths.run, "xdg");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return { XDG_RUNTIME_DIR: folder };
 }
 
 /**

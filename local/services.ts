@@ -18,6 +18,7 @@ interface Service {
   /** What it listens on: a port's name, or a socket. */
   listens: PortName | { socket: string };
   command(ports: Ports, builder: BuilderKind): Promise<[string, ...string[]]>;
+  env?(builder: BuilderKind): NodeJS.ProcessEnv;
 }
 
 const fileServer = join(import.meta.dirname, "file-server.ts");
@@ -103,6 +104,7 @@ const services: Service[] = [
       const buildkitd: [string, ...string[]] = ["buildkitd", "--config", buildkitConfig];
       return builder === "rootless" ? inUserNamespace([...buildkitd, "--rootless"], join(paths.run, "rk")) : buildkitd;
     },
+    env: (builder) => (builder === "rootless" ? namespaceEnvironment() : {}),
   },
 ];
 
@@ -153,7 +155,7 @@ export async function startServices(ports: Ports, builder: BuilderKind): Promise
       missing.includes(service)
         ? startDaemon(daemonOf(service, ports), {
             command: await service.command(ports, builder),
-            env: { ...process.env, PATH: toolPath(), OTEL_TRACES_EXPORTER: "none" },
+            env: { ...process.env, PATH: toolPath(), OTEL_TRACES_EXPORTER: "none", ...service.env?.(builder) },
           })
         : awaitDaemon(daemonOf(service, ports)),
     ),
