@@ -6,7 +6,7 @@ import { cacheBounds } from "./cacheBounds.ts";
 import { accepts, awaitDaemon, type Daemon, daemonCommand, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { local, paths } from "./paths.ts";
 import { choosePorts, type PortName, type Ports } from "./ports.ts";
-import { inUserNamespace } from "./rootless.ts";
+import { inUserNamespace, namespaceEnvironment } from "./rootless.ts";
 import { Failure, say } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { toolPath } from "./tools.ts";
