@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { local } from "./paths.ts";
-import { type Lack, whatRootlessLacks } from "./rootless.ts";
+import { type Lack, sentences, whatRootlessLacks } from "./rootless.ts";
 import { Failure } from "./say.ts";
 
 /**
@@ -96,11 +96,6 @@ const obstacles: Record<BuilderKind, () => Promise<Lack | undefined>> = {
     return { reasons: ["no Docker answers"], command: "" };
   },
 };
-
-function sentences({ reasons, command }: Lack): string {
-  const what = `${reasons.join("; ")}.`;
-  return command ? `${what} An administrator has to run this once, as root: \`${command}\`.` : what;
-}
 
 /** Whether root is allowed what a builder does: in many a container it is not. */
 function mayMount(): boolean {

@@ -1,13 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { goBuild, isBuilt } from "./acquire.ts";
-import { awaitDaemon, type Daemon, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
+import { accepts, awaitDaemon, type Daemon, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
-import { output } from "./exec.ts";
+import { output, which } from "./exec.ts";
 import { locked } from "./leftovers.ts";
 import { bin, local, paths, tools } from "./paths.ts";
+import { knownPorts } from "./ports.ts";
+import { inUserNamespace, namespaceEnvironment, sentences, whatRootlessLacks } from "./rootless.ts";
 import { Failure, say, timed } from "./say.ts";
-import { toolPath } from "./tools.ts";
+import { obtainAll, rootlessDockerTools, rootlessTools, toolPath } from "./tools.ts";
 import { goModuleVersion } from "./versions.ts";
 
 /** Debian's packages, unpacked: nothing of them is installed. */
@@ -24,6 +26,15 @@ const daemon: Daemon = {
   name: "docker",
   sign: pidFile,
   answers: () => runs("docker", ["version"], { ...process.env, PATH: path(), ...client }),
+};
+
+const forwardScript = join(import.meta.dirname, "forward.ts");
+const registrySocket = join(paths.run, "registry.sock");
+/** Lets the daemon of an ordinary user, which is in a network of its own, reach the local registry. */
+const registryForNamespace: Daemon = {
+  name: "docker-registry",
+  sign: registrySocket,
+  answers: () => accepts({ path: registrySocket }),
 };
 
 /** What reaches the Docker host of this machine: the user's, or else one of our own. */
@@ -60,14 +71,22 @@ async function startDocker(): Promise<void> {
   if (daemonPid(daemon) !== undefined) {
     return awaitDaemon(daemon);
   }
-  if (process.platform !== "linux" || process.getuid?.() !== 0) {
+  const rootless = process.getuid?.() !== 0;
+  if (process.platform !== "linux") {
+    throw new Failure("No Docker daemon answers, and an own one needs Linux. Start Docker, or set DOCKER_HOST.");
+  }
+  const lack = rootless ? await whatRootlessLacks() : undefined;
+  if (lack) {
     throw new Failure(
-      "No Docker daemon answers, and an own one needs Linux and root. Start Docker, or set DOCKER_HOST.",
+      `No Docker daemon answers (start Docker, or set DOCKER_HOST), and none can run here: ${sentences(lack)}`,
     );
   }
-  await locked(obtainDocker);
+  await locked(async () => {
+    await obtainDocker();
+    await obtainAll(rootless ? [...rootlessTools, ...rootlessDockerTools] : []);
+  });
   const options = {
-    "--data-root": join(local, "docker"),
+    "--data-root": join(local, rootless ? "docker-rootless" : "docker"),
     "--exec-root": join(paths.run, "docker"),
     "--host": `unix://${socket}`,
     "--pidfile": pidFile,
@@ -77,7 +96,26 @@ async function startDocker(): Promise<void> {
     "--ip-masq": "false",
   };
   const args = Object.entries(options).map(([name, value]) => `${name}=${value}`);
-  await startDaemon(daemon, { command: ["dockerd", ...args], env: { ...process.env, PATH: path() } });
+  const env = { ...process.env, PATH: path() };
+  if (!rootless) {
+    return startDaemon(daemon, { command: ["dockerd", ...args], env });
+  }
+  const registry = knownPorts()?.registry ?? 0;
+  await startDaemon(registryForNamespace, {
+    command: [process.execPath, forwardScript, registrySocket, String(registry)],
+    env,
+  });
+  const proxy = which("rootlesskit-docker-proxy", path());
+  const dockerd = ["dockerd", "--rootless", `--userland-proxy-path=${proxy}`, ...args];
+  await startDaemon(daemon, {
+    command: inUserNamespace(
+      [process.execPath, forwardScript, String(registry), registrySocket, ...dockerd],
+      join(paths.run, "rkd"),
+      // The bridge between a container and its port takes a network of our own. It has no way out, and needs none.
+      ["--net=none", "--port-driver=builtin"],
+    ),
+    env: { ...env, ...namespaceEnvironment() },
+  });
 }
 
 /** Stops our own daemon, and the containers with it. */
@@ -85,6 +123,7 @@ export async function stopDocker(): Promise<void> {
   if (await stopDaemon(daemon)) {
     say("stopped docker");
   }
+  await stopDaemon(registryForNamespace);
 }
 
 async function obtainDocker(): Promise<void> {

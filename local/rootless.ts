@@ -98,6 +98,12 @@ export async function whatRootlessLacks(): Promise<Lack | undefined> {
   return reasons.length === 0 ? undefined : { reasons, command: commands.filter(Boolean).join(" && ") };
 }
 
+/** What is lacking, and who does what about it. */
+export function sentences({ reasons, command }: Lack): string {
+  const what = `${reasons.join("; ")}.`;
+  return command ? `${what} An administrator has to run this once, as root: \`${command}\`.` : what;
+}
+
 /** Debian keeps programs of administrators off the PATH of everybody else. */
 function systemPath(): string {
   return [process.env.PATH, "/usr/sbin", "/sbin"].filter(Boolean).join(":");

@@ -351,6 +351,20 @@ export const rootlessTools: Tool[] = [
   ),
 ];
 
+/** For ordinary users who run an image: what lets one in whom a container of theirs serves. */
+export const rootlessDockerTools: Tool[] = [
+  program(
+    "rootlesskit-docker-proxy",
+    "publishes a container's port for an ordinary user",
+    {
+      tool: "rootlesskit",
+      main: "github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit-docker-proxy",
+      program: "rootlesskit-docker-proxy",
+    },
+    { tool: "rootlesskit", folder: rootlesskit, program: "rootlesskit-docker-proxy" },
+  ),
+];
+
 /** For those who sign or verify releases, and for nobody else. */
 export const signingTools: Tool[] = [
   program(
