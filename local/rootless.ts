@@ -21,6 +21,9 @@ const enough = 65_536;
 const firstId = 100_000;
 const idFiles = { subuid: "/etc/subuid", subgid: "/etc/subgid" };
 
+/** What root's Docker has in /run is there as links, which lead to where only root may write. */
+const withoutRootsOwn = 'rm -f /run/docker /run/containerd /run/runc /run/xtables.lock && exec "$0" "$@"';
+
 /**
  * The command line that runs a program as root of a user namespace, in which the ids of the user's range are others. Its
  * /etc and /run can be written, and nobody else sees what is.
@@ -33,7 +36,17 @@ export function inUserNamespace(
   network: readonly string[] = ["--net=host"],
 ): [string, ...string[]] {
   const state = folder === undefined ? [] : [`--state-dir=${folder}`];
-  return ["rootlesskit", ...state, ...network, "--copy-up=/etc", "--copy-up=/run", ...command];
+  return [
+    "rootlesskit",
+    ...state,
+    ...network,
+    "--copy-up=/etc",
+    "--copy-up=/run",
+    "sh",
+    "-c",
+    withoutRootsOwn,
+    ...command,
+  ];
 }
 
 /** For daemons in a user namespace: runc keeps its state here, and not in /run/runc, which is root's where root runs containers. */
