@@ -101,6 +101,8 @@ async function startDocker(): Promise<void> {
     return startDaemon(daemon, { command: ["dockerd", ...args], env });
   }
   const registry = knownPorts()?.registry ?? 0;
+  // One that a failed start has left may serve another port.
+  await stopDaemon(registryForNamespace);
   await startDaemon(registryForNamespace, {
     command: [process.execPath, forwardScript, registrySocket, String(registry)],
     env,

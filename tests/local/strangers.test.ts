@@ -44,6 +44,7 @@ function doctor(env: NodeJS.ProcessEnv): Promise<Result> {
 function withoutPackages(): void {
   clone.script("npm", 'echo "npm: home $HOME, cache $npm_config_cache, user $USER" >&2; exit 1');
   rmSync(join(clone.root, "node_modules/.facecraft-lock.json"));
+  chmodSync(join(clone.root, "node_modules"), 0o777);
 }
 
 describe.skipIf(!readable)(`a user id that the system does not know${why}`, () => {
@@ -63,6 +64,23 @@ describe.skipIf(!readable)(`a user id that the system does not know${why}`, () =
     withoutPackages();
     expect((await doctor({})).text).toContain(`npm: home ${clone.tools}/home, cache , user ${uid}`);
     expect(existsSync(join(clone.tools, "home"))).toBe(true);
+  });
+
+  test.each([
+    ["the tools", "tools", "tools/local/run"],
+    ["the cache", "cache", "cache/sha256"],
+    ["reports", "clone/.facecraft", "clone/.facecraft/preview"],
+    ["incomplete packages", "clone/node_modules", "clone/node_modules"],
+  ])("is told to have %s removed where root has made them", async (_, named, made) => {
+    mkdirSync(join(clone.folder, made), { recursive: true });
+    withoutPackages();
+    chmodSync(join(clone.root, "node_modules"), 0o755);
+    const { code, text } = await doctor({ HOME: "/" });
+    expect(code).toBe(1);
+    expect(text).toContain(`another user, such as root, has run this here before`);
+    const folders = [...new Set([named, "clone/node_modules"])].map((name) => `'${join(clone.folder, name)}'`);
+    expect(text).toContain(`with \`rm -rf ${folders.join(" ")}\`, and run this again.`);
+    expect(text).not.toMatch(/^npm:|Permission denied/m);
   });
 
   test("keeps its caches in the tools folder where its home cannot be written", async () => {
