@@ -22,17 +22,30 @@ export async function unlock(stack: LockedStack, force: boolean): Promise<void> 
   }
 }
 
+/** One that was interrupted needs a moment to end. */
+const patienceMs = 30_000;
+
 /**
- * Lets an update begin: takes off the locks of those that were killed, ends what they left running, and says so.
+ * Lets an update begin: waits a little for one that is at work, takes off the locks of those that were killed, ends what they left
+ * running, and says so.
  *
  * @param command what a person types to look closer, such as `make unlock`
  * @throws Failure when another update holds the stack, or may hold it
  */
-export async function claim(stack: LockedStack, command: string): Promise<void> {
+export async function claim(stack: LockedStack, command: string, patience = patienceMs): Promise<void> {
   if (locksOf(stack).some(({ pid }) => pid === 0)) {
     await sleep(1000); // It may be being written.
   }
-  const locks = locksOf(stack);
+  let locks = locksOf(stack);
+  const holder = locks.find(({ alive }) => alive);
+  if (holder) {
+    say(`the stack ${stack.stack} is being updated by ${who(holder)}; waiting ${patience / 1000} s at most`);
+  }
+  const until = performance.now() + patience;
+  while (locks.some(({ alive }) => alive) && performance.now() < until) {
+    await sleep(500);
+    locks = locksOf(stack);
+  }
   if (locks.every(({ alive }) => alive === false)) {
     await takeOff(stack, locks);
   }

@@ -253,7 +253,8 @@ export interface Outputs {
 const bases = await baseImages();
 
 /** What is in the working tree, committed in a repository of its own: a test changes it without touching ours. */
-async function checkout(folder: string): Promise<void> {
+/** Puts this project as it is into a folder, as a repository with one commit, ready to run. */
+export async function checkout(folder: string): Promise<void> {
   const listed = await output("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
   for (const file of listed.split("\0").filter((file) => file !== "" && existsSync(join(root, file)))) {
     cpSync(join(root, file), join(folder, file));

@@ -132,6 +132,17 @@ describe("before an update", () => {
     expect(existsSync(lockFile)).toBe(true);
   });
 
+  test("one that is at work is waited for, and then is in the way", async () => {
+    await engine(async (pid) => {
+      await sleep(1100);
+      lock(by(pid));
+      await expect(claim(stack(), "make unlock", 700)).rejects.toThrow(`kill ${pid}`);
+      setTimeout(() => process.kill(pid, "SIGKILL"), 700);
+      await claim(stack(), "make unlock", 20_000);
+      expect(existsSync(lockFile)).toBe(false);
+    });
+  });
+
   test("a lock that is being written is read again", async () => {
     lock("{");
     setTimeout(() => lock(by(longGone, { hostname: "elsewhere" })), 300);
