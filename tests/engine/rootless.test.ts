@@ -1,0 +1,119 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { baseImages } from "../../local/base.ts";
+import { output } from "../../local/exec.ts";
+import { paths } from "../../local/paths.ts";
+import { toolPath } from "../../local/tools.ts";
+import { OrdinaryUser, whyNobodyElse } from "./ordinaryUser.ts";
+
+const skipped = whyNobodyElse ? ` (skipped: ${whyNobodyElse})` : "";
+
+describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () => {
+  let user: OrdinaryUser;
+  beforeAll(async () => {
+    user = await OrdinaryUser.make();
+  });
+  afterAll(() => user?.remove());
+
+  test("without newuidmap is told the administrator's command, before anything is downloaded or made", async () => {
+    user.hasNewuidmap = false;
+    const { code, text } = await user.run(["make", "up"]);
+    user.hasNewuidmap = true;
+    expect(code).not.toBe(0);
+    expect(text).toMatch(
+      /: newuidmap and newgidmap are not installed\. An administrator has to run this once, as root: `[^`]+`/,
+    );
+    expect(text).not.toMatch(/\[local\]|^\s+at /m);
+    expect(existsSync(join(user.tools, "local/run"))).toBe(false);
+  });
+
+  test("without a range of ids is told a command that gives him a free one", async () => {
+    const given = user.range;
+    user.range = "somebody:300000:65536\nelse:400000:10\n";
+    const { code, text } = await user.run(["make", "up"]);
+    user.range = given;
+    expect(code).not.toBe(0);
+    const id = given.split(":")[0];
+    expect(text).toContain(
+      `/etc/subuid and /etc/subgid have no range of 65536 ids for ${id}. An administrator has to run this once, as root: ` +
+        `\`echo ${id}:400010:65536 | tee --append /etc/subuid /etc/subgid\`.`,
+    );
+  });
+
+  test("gets a builder, in which files have owners, and a registry; `make down` leaves nothing of them running", async () => {
+    // Root's base, so that this one is not made again.
+    const base = Object.values(await baseImages()).find((name) => name.includes("/base/debian:"));
+    const work = join(user.folder, "base");
+    mkdirSync(work);
+    if (base) {
+      mkdirSync(join(user.tools, "local/base"));
+      writeFileSync(join(work, "Dockerfile"), `FROM ${base}\n`);
+      const build = [
+        "build",
+        "--frontend",
+        "dockerfile.v0",
+        "--local",
+        `context=${work}`,
+        "--local",
+        `dockerfile=${work}`,
+      ];
+      const to = ["--output", `type=tar,dest=${join(user.tools, "local/base/rootfs.tar")}`];
+      const env = { ...process.env, PATH: toolPath(), BUILDKIT_HOST: `unix://${paths.buildkitSocket}` };
+      await output("buildctl", [...build, ...to], { env });
+      const owner = String(lstatSync(user.tools).uid);
+      await output("chown", ["-R", `${owner}:${owner}`, join(user.tools, "local/base")]);
+    }
+    const setup = await user.run(["local/run", "setup"]);
+    expect(setup).toSucceed();
+    expect(readFileSync(join(user.tools, "local/builder"), "utf8").trim()).toBe("rootless");
+
+    const { PYTHON_IMAGE } = JSON.parse(readFileSync(join(user.tools, "local/base/chosen.json"), "utf8"));
+    writeFileSync(
+      join(work, "Dockerfile"),
+      [
+        `FROM ${PYTHON_IMAGE}`,
+        "RUN install -d -o 1000 -g 1000 /theirs && chown 65534 /etc/hostname.new 2>/dev/null; install -o 65534 /dev/null /nobodys",
+        "USER 1000:1000",
+        'RUN --network=none touch /theirs/file && test "$(id -u)" = 1000 && test ! -w /etc',
+        'RUN test "$(stat -c %u:%g /theirs/file /nobodys | xargs)" = "1000:1000 65534:0"',
+      ].join("\n"),
+    );
+    const socket = join(user.tools, "local/run/buildkitd.sock");
+    const build = ["--addr", `unix://${socket}`, "build", "--frontend", "dockerfile.v0"];
+    const folders = ["--local", `context=${work}`, "--local", `dockerfile=${work}`];
+    const { registry } = JSON.parse(readFileSync(join(user.tools, "local/ports.json"), "utf8"));
+    const to = ["--output", `type=image,name=localhost:${registry}/trial:1,push=true`];
+    expect(await user.run(["buildctl", ...build, ...folders, ...to])).toSucceed();
+
+    const again = await user.run(["local/run", "setup"]);
+    expect(again.text).not.toMatch(/\[local\]/);
+    const forced = await user.run(["local/run", "setup"], { FACECRAFT_BUILDER: "docker" });
+    expect(forced.text).toContain(
+      "FACECRAFT_BUILDER is docker, but the local builder runs as rootless. Run `make down` first.",
+    );
+
+    const down = await user.run(["make", "down"]);
+    expect(down.text).toContain("stopped registry, artifacts, wheels, buildkitd");
+    expect(processesOf(user.folder)).toEqual([]);
+  });
+
+  test("removes what he has built, though its files belong to ids that are not his", async () => {
+    const folder = join(user.tools, "local/buildkit-rootless");
+    const script = `import("./local/rootless.ts").then((m) => m.removeTree("${folder}"))`;
+    expect(await user.run(["node", "-e", script])).toSucceed();
+    expect(existsSync(folder)).toBe(false);
+  });
+});
+
+/** Command lines that name something in a folder. */
+function processesOf(folder: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return command.includes(folder) ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
+}
