@@ -2,15 +2,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Listed } from "../plan/devices.ts";
 import { baseImages } from "./base.ts";
+import { rememberedBuilder } from "./builder.ts";
+import { closedDevices } from "./cdi.ts";
 import { which } from "./exec.ts";
 import { paths, root, tools } from "./paths.ts";
 import { knownPorts } from "./ports.ts";
 import { provenOrigin } from "./proof.ts";
+import { sentences, whatRootlessLacks } from "./rootless.ts";
 import { runningServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { standIns } from "./standins/models/models.ts";
 import { pinnedOnly, readLock, thisPlatform, toolDownload } from "./toolLock.ts";
-import { type Origin, pulumiTools, serviceTools, signingTools } from "./tools.ts";
+import { type Origin, pulumiTools, rootlessDockerTools, rootlessTools, serviceTools, signingTools } from "./tools.ts";
 
 const systemPrograms: Record<string, string> = {
   git: "tells the revision of the application",
@@ -64,6 +67,19 @@ export async function doctor(): Promise<boolean> {
     rows.push([name, version, found?.origin ?? "not installed", found?.path ?? optional]);
   }
 
+  if (process.platform === "linux" && process.getuid?.() !== 0) {
+    for (const { name, version, use, find } of [...rootlessTools, ...rootlessDockerTools]) {
+      const found = find();
+      rows.push([name, version, found?.origin ?? "not installed", found?.path ?? `(${use}; gotten when it is needed)`]);
+    }
+    const lack = rememberedBuilder() === "docker" ? undefined : await whatRootlessLacks();
+    if (lack) {
+      advice.push(
+        `BuildKit cannot run here for an ordinary user: ${sentences(lack)} Docker is the other way (docs/local.md).`,
+      );
+    }
+  }
+
   console.log(table(rows));
   console.log(`\n${meanings(rows)}`);
   const unpinned = unpinnedTools();
@@ -115,10 +131,12 @@ async function gpus(): Promise<string[][]> {
     const missing = "unknown" in listed ? { reason: `not known: ${listed.unknown}` } : whatIsMissing(listed.devices);
     return missing?.reason ?? "has one";
   };
+  const closed = rememberedBuilder() === "rootless" ? closedDevices("nvidia.com/gpu") : [];
+  const but = closed.length > 0 ? `, but runs as an ordinary user, who may not open ${closed.join(", ")}` : "";
   const rows = [];
   const runs = runningServices().some(({ name, pid }) => name === "buildkitd" && pid !== undefined);
   const local = runs
-    ? say(await askBuildKit({ endpoint: `unix://${paths.buildkitSocket}`, options: {} }, 3000))
+    ? say(await askBuildKit({ endpoint: `unix://${paths.buildkitSocket}`, options: {} }, 3000)) + but
     : "stopped";
   rows.push([localBuilder, "local-gpu", local]);
   if (which("docker")) {
