@@ -29,6 +29,8 @@ const daemon: Daemon = {
 };
 
 const forwardScript = join(import.meta.dirname, "forward.ts");
+/** The daemon itself is what RootlessKit watches over, so that neither outlives the other. */
+const besideForwarding = '"$1" "$2" "$3" "$4" while-parent-lives & shift 4 && exec "$@"';
 const registrySocket = join(paths.run, "registry.sock");
 /** Lets the daemon of an ordinary user, which is in a network of its own, reach the local registry. */
 const registryForNamespace: Daemon = {
@@ -111,7 +113,17 @@ async function startDocker(): Promise<void> {
   const dockerd = ["dockerd", "--rootless", `--userland-proxy-path=${proxy}`, ...args];
   await startDaemon(daemon, {
     command: inUserNamespace(
-      [process.execPath, forwardScript, String(registry), registrySocket, ...dockerd],
+      [
+        "sh",
+        "-c",
+        besideForwarding,
+        "sh",
+        process.execPath,
+        forwardScript,
+        String(registry),
+        registrySocket,
+        ...dockerd,
+      ],
       join(paths.run, "rkd"),
       // The bridge between a container and its port takes a network of our own. It has no way out, and needs none.
       ["--net=none", "--port-driver=builtin"],

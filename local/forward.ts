@@ -1,13 +1,11 @@
-// Passes connections on between a port of localhost and a socket: `node forward.ts FROM TO [PROGRAM ARGUMENT...]`, each of FROM and TO a
-// port or a path. Into a network namespace that has no way out, what others serve comes through a socket in a folder. A
-// program that is named runs as long as the connections are passed on, and ends with them.
-import { spawn } from "node:child_process";
+// Passes connections on between a port of localhost and a socket: `node forward.ts FROM TO [while-parent-lives]`, each of FROM and TO a
+// port or a path. Into a network that has no way out, what others serve comes through a socket in a folder.
 import { rmSync } from "node:fs";
 import { connect, createServer, type NetConnectOpts } from "node:net";
 
-const [from = "", to = "", program, ...args] = process.argv.slice(2);
+const [from = "", to = "", bound] = process.argv.slice(2);
 
-function address(where: string): NetConnectOpts & { path?: string } {
+function address(where: string): NetConnectOpts {
   return /^\d+$/.test(where) ? { host: "localhost", port: Number(where) } : { path: where };
 }
 
@@ -15,27 +13,23 @@ const listens = address(from);
 if ("path" in listens) {
   rmSync(from, { force: true });
 }
-const server = createServer((near) => {
+createServer((near) => {
   const far = connect(address(to));
   near.on("error", () => far.destroy());
   far.on("error", () => near.destroy());
   near.pipe(far).pipe(near);
-});
-server.on("error", (error) => {
-  console.error(`${from} cannot be listened on: ${error.message}`);
-  process.exit(1);
-});
-server.listen(listens, () => {
-  if (program === undefined) {
-    return;
-  }
-  const child = spawn(program, args, { stdio: "inherit" });
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, () => child.kill(signal));
-  }
-  child.on("error", (error) => {
-    console.error(`${program} cannot be run: ${error.message}`);
-    process.exit(127);
-  });
-  child.on("exit", (code) => process.exit(code ?? 128));
-});
+})
+  .on("error", (error) => {
+    console.error(`${from} cannot be listened on: ${error.message}`);
+    process.exit(1);
+  })
+  .listen(listens);
+
+if (bound) {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) {
+      process.exit(0);
+    }
+  }, 500);
+}
