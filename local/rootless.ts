@@ -93,13 +93,20 @@ export async function whatRootlessLacks(): Promise<Lack | undefined> {
     lack(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} not installed`, installUidmap());
   }
   const { uid, gid, name } = whoAmI();
-  const ranges = { subuid: rangesOf("subuid", uid, name), subgid: rangesOf("subgid", uid, name) };
+  const named = name ?? `user-${uid}`;
+  if (name === undefined) {
+    lack(
+      `the system has no name for the user id ${uid}, and newuidmap serves nobody without`,
+      `useradd --uid ${uid} --no-create-home ${named}`,
+    );
+  }
+  const ranges = { subuid: rangesOf("subuid", uid, named), subgid: rangesOf("subgid", uid, named) };
   const small = (["subuid", "subgid"] as const).filter((kind) => sizeOf(ranges[kind]) < enough - 1);
   if (small.length > 0) {
     const files = small.map((kind) => idFiles[kind]).join(" and ");
     lack(
       `${files} ${small.length > 1 ? "have" : "has"} no range of ${enough} ids for ${name ?? uid}`,
-      giveRange(uid, name, small),
+      giveRange(named, small),
     );
   }
   if (reasons.length === 0) {
@@ -176,14 +183,14 @@ type Range = { start: number; count: number };
 type Kind = keyof typeof idFiles;
 
 /** The ranges of a user, by name or by number; a system that keeps them elsewhere than in the file says so by `getsubids`. */
-function rangesOf(kind: Kind, uid: number, name: string | undefined): Range[] {
+function rangesOf(kind: Kind, uid: number, name: string): Range[] {
   const own = linesOf(kind)
     .filter(({ owner }) => owner === name || owner === String(uid))
     .map(({ start, count }) => ({ start, count }));
   if (own.length > 0 || !which("getsubids", systemPath())) {
     return own;
   }
-  const { stdout } = spawnSync("getsubids", [...(kind === "subgid" ? ["-g"] : []), name ?? String(uid)], {
+  const { stdout } = spawnSync("getsubids", [...(kind === "subgid" ? ["-g"] : []), name], {
     encoding: "utf8",
     env: { ...process.env, PATH: systemPath() },
   });
@@ -206,13 +213,10 @@ function sizeOf(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** A range that nobody has. A user whom the system does not know by name is given one by number. */
-function giveRange(uid: number, name: string | undefined, kinds: readonly Kind[]): string {
+/** A range that nobody has. */
+function giveRange(name: string, kinds: readonly Kind[]): string {
   const taken = [...linesOf("subuid"), ...linesOf("subgid")];
   const start = Math.max(firstId, ...taken.map(({ start, count }) => start + count));
-  if (name === undefined) {
-    return `echo ${uid}:${start}:${enough} | tee --append ${kinds.map((kind) => idFiles[kind]).join(" ")}`;
-  }
   return `usermod ${kinds.map((kind) => `--add-${kind}s ${start}-${start + enough - 1}`).join(" ")} ${name}`;
 }
 

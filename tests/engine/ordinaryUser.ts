@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { hasDebian, unpackDebian } from "../../local/debian.ts";
@@ -35,8 +35,8 @@ export const whyNobodyElse: string | undefined = (() => {
 })();
 
 /**
- * A user id without a name and with an empty home, who has a clone of this project and nothing else of the machine but its programs. What an
- * administrator would have done for him, newuidmap and a range of ids, is seen by him alone.
+ * A user with an empty home, who has a clone of this project and nothing else of the machine but its programs. What an
+ * administrator would have done for him, a name, newuidmap and a range of ids, is seen by him alone.
  */
 export class OrdinaryUser {
   readonly folder: string;
@@ -45,8 +45,9 @@ export class OrdinaryUser {
   readonly tools: string;
   readonly #programs: string;
   /** Lines of /etc/subuid and /etc/subgid. */
-  range = `${uid}:300000:65536\n`;
+  range = "ordinary:300000:65536\n";
   hasNewuidmap = true;
+  name: string | undefined = "ordinary";
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -93,6 +94,9 @@ export class OrdinaryUser {
   #command(command: string[], env: NodeJS.ProcessEnv): string[] {
     const range = join(this.folder, "range");
     writeFileSync(range, this.range);
+    const passwd = join(this.folder, "passwd");
+    const line = `${this.name}:x:${uid}:${uid}::${join(this.folder, "home")}:/bin/sh\n`;
+    writeFileSync(passwd, readFileSync("/etc/passwd", "utf8") + (this.name ? line : ""));
     const ours = toolPath()
       .split(":")
       .filter((folder) => folder.startsWith(`${tools}/`));
@@ -103,13 +107,19 @@ export class OrdinaryUser {
     const hide = !this.hasNewuidmap && installed ? `mount --bind /dev/null '${installed}'` : "";
     const script = `
       ${hide}
+      mount --bind '${passwd}' /etc/passwd
       for file in /etc/subuid /etc/subgid; do [ -e $file ] || touch $file; mount --bind '${range}' $file; done
       cd '${this.clone}'
       exec setpriv --reuid ${uid} --regid ${uid} --clear-groups -- env -i "$@"
     `;
     const certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
     const variables = {
-      ...Object.fromEntries(certificates.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),
+      ...Object.fromEntries(
+        certificates.flatMap((name) => {
+          const file = process.env[name];
+          return file && !file.startsWith(`${tools}/`) ? [[name, file]] : [];
+        }),
+      ),
       HOME: join(this.folder, "home"),
       LANG: "C.UTF-8",
       PATH: [this.#programs, ...mapping, ...ours, ...system].join(":"),

@@ -34,10 +34,19 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
     const { code, text } = await user.run(["make", "up"]);
     user.range = given;
     expect(code).not.toBe(0);
-    const id = given.split(":")[0];
     expect(text).toContain(
-      `/etc/subuid and /etc/subgid have no range of 65536 ids for ${id}. An administrator has to run this once, as root: ` +
-        `\`echo ${id}:400010:65536 | tee --append /etc/subuid /etc/subgid\`.`,
+      "/etc/subuid and /etc/subgid have no range of 65536 ids for ordinary. An administrator has to run this once, as root: " +
+        "`usermod --add-subuids 400010-465545 --add-subgids 400010-465545 ordinary`.",
+    );
+  });
+
+  test("without a name is told a command that gives him one, and a range", async () => {
+    user.name = undefined;
+    const { code, text } = await user.run(["make", "up"]);
+    user.name = "ordinary";
+    expect(code).not.toBe(0);
+    expect(text).toMatch(
+      /`useradd --uid \d+ --no-create-home user-\d+ && usermod --add-subuids 365536-\d+ .* user-\d+`/,
     );
   });
 
