@@ -24,7 +24,7 @@ const client = { DOCKER_HOST: `unix://${socket}`, DOCKER_API_VERSION: "1.41" };
 const path = () => [...programs, toolPath(), "/usr/sbin", "/sbin"].join(":");
 const daemon: Daemon = {
   name: "docker",
-  sign: pidFile,
+  sign: `unix://${socket}`,
   answers: () => runs("docker", ["version"], { ...process.env, PATH: path(), ...client }),
 };
 
@@ -89,9 +89,10 @@ async function startDocker(): Promise<void> {
   });
   const options = {
     "--data-root": join(local, rootless ? "docker-rootless" : "docker"),
-    "--exec-root": join(paths.run, "docker"),
+    // In a namespace, ids of processes and what goes by them end with it.
+    "--exec-root": rootless ? "/run/docker" : join(paths.run, "docker"),
     "--host": `unix://${socket}`,
-    "--pidfile": pidFile,
+    "--pidfile": rootless ? "/run/docker.pid" : pidFile,
     "--bridge": "none",
     "--iptables": "false",
     "--ip6tables": "false",
@@ -126,7 +127,7 @@ async function startDocker(): Promise<void> {
       ],
       join(paths.run, "rkd"),
       // The bridge between a container and its port takes a network of our own. It has no way out, and needs none.
-      ["--net=none", "--port-driver=builtin"],
+      ["--net=none", "--port-driver=builtin", "--pidns"],
     ),
     env: { ...env, ...namespaceEnvironment() },
   });

@@ -1,11 +1,10 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { output, run, which } from "./exec.ts";
-import { paths } from "./paths.ts";
 import { toolPath } from "./tools.ts";
 
 /** What is not there for a user namespace of an ordinary user, and what an administrator has to type, once. */
@@ -22,7 +21,9 @@ const firstId = 100_000;
 const idFiles = { subuid: "/etc/subuid", subgid: "/etc/subgid" };
 
 /** What root's Docker has in /run is there as links, which lead to where only root may write. */
-const withoutRootsOwn = 'rm -f /run/docker /run/containerd /run/runc /run/xtables.lock && exec "$0" "$@"';
+const rootsOwn = ["docker", "docker.pid", "containerd", "runc", "xtables.lock"].map((name) => `/run/${name}`);
+const runtimeFolder = "/run/facecraft";
+const prepared = `rm -f ${rootsOwn.join(" ")} && mkdir -p ${runtimeFolder} && exec "$0" "$@"`;
 
 /**
  * The command line that runs a program as root of a user namespace, in which the ids of the user's range are others. Its
@@ -33,27 +34,15 @@ const withoutRootsOwn = 'rm -f /run/docker /run/containerd /run/runc /run/xtable
 export function inUserNamespace(
   command: readonly string[],
   folder?: string,
-  network: readonly string[] = ["--net=host"],
+  namespaces: readonly string[] = ["--net=host"],
 ): [string, ...string[]] {
   const state = folder === undefined ? [] : [`--state-dir=${folder}`];
-  return [
-    "rootlesskit",
-    ...state,
-    ...network,
-    "--copy-up=/etc",
-    "--copy-up=/run",
-    "sh",
-    "-c",
-    withoutRootsOwn,
-    ...command,
-  ];
+  return ["rootlesskit", ...state, ...namespaces, "--copy-up=/etc", "--copy-up=/run", "sh", "-c", prepared, ...command];
 }
 
-/** For daemons in a user namespace: runc keeps its state here, and not in /run/runc, which is root's where root runs containers. */
+/** For daemons in a user namespace: what they keep of running containers ends with it. */
 export function namespaceEnvironment(): NodeJS.ProcessEnv {
-  const folder = join(paths.run, "xdg");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return { XDG_RUNTIME_DIR: folder };
+  return { XDG_RUNTIME_DIR: runtimeFolder };
 }
 
 /**
