@@ -20,6 +20,7 @@ const programs = [join(folder, "usr/bin"), join(folder, "usr/sbin")];
 const socket = join(paths.run, "docker.sock");
 /** Docker's own; ours has another name. */
 const pidFile = join(paths.run, "dockerd.pid");
+// Debian's daemon is older than what Compose speaks unless told.
 const client = { DOCKER_HOST: `unix://${socket}`, DOCKER_API_VERSION: "1.41" };
 const path = () => [...programs, toolPath(), "/usr/sbin", "/sbin"].join(":");
 const daemon: Daemon = {
@@ -53,12 +54,24 @@ export async function dockerEnvironment(env: NodeJS.ProcessEnv): Promise<NodeJS.
       }
     });
   }
-  if (await runs("docker", ["version"], env)) {
-    return env;
+  const version = await apiVersion(env);
+  if (version !== undefined) {
+    return { ...env, ...(isOld(version) && !env.DOCKER_API_VERSION && { DOCKER_API_VERSION: version }) };
   }
   await startDocker();
-  // Debian's daemon is older than what Compose asks for unless told.
   return { ...env, PATH: [env.PATH, ...programs].join(":"), ...client };
+}
+
+/** Of the daemon that answers. */
+function apiVersion(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const asked = ["version", "--format", "{{.Server.APIVersion}}"];
+  return output("docker", asked, { env, timeout: 10_000 }).catch(() => undefined);
+}
+
+/** Whether a daemon is older than what Compose speaks unless told. */
+function isOld(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major === 1 && minor < 44;
 }
 
 function runs(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<boolean> {
