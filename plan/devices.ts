@@ -143,6 +143,9 @@ async function askBuildx(builder: string | undefined, start: boolean): Promise<L
   const devices = devicesIn(text);
   // Of a node that it cannot reach, buildx says so and ends well.
   const [, fault = code === 0 ? undefined : text.trim().split("\n").at(-1)] = /^Error:\s+(.+)$/m.exec(text) ?? [];
+  if (code !== 0 && (await run("docker", ["buildx", "version"], 10_000)).code !== 0) {
+    return { unknown: "`docker buildx inspect` tells that, and this docker has no buildx" };
+  }
   return fault !== undefined && devices.length === 0
     ? { unknown: `\`docker ${args.join(" ")}\` says: ${fault}` }
     : { devices };

@@ -237,9 +237,16 @@ GC Policy rule#0:
   });
 
   test("that buildx cannot reach is told in its words", async () => {
-    docker('echo "ERROR: Cannot connect to the Docker daemon" >&2; exit 1');
+    docker('[ "$2" = version ] || { echo "ERROR: Cannot connect to the Docker daemon" >&2; exit 1; }');
     expect(await list(undefined)).toEqual({
       unknown: "`docker buildx inspect --bootstrap` says: ERROR: Cannot connect to the Docker daemon",
+    });
+  });
+
+  test("cannot be asked with a docker without buildx", async () => {
+    docker('echo "unknown flag: --bootstrap" >&2; echo "See docker --help." >&2; exit 125');
+    expect(await list("b")).toEqual({
+      unknown: "`docker buildx inspect` tells that, and this docker has no buildx",
     });
   });
 
