@@ -1,12 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { variantNames, variants } from "../plan/variants.ts";
 import { reachable } from "./acquire.ts";
-import type { BuilderKind } from "./builder.ts";
+import { type BuilderKind, builderEnvironment } from "./builder.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
+import { asRootInDocker } from "./dockerBuilder.ts";
 import { output, which } from "./exec.ts";
-import { local, paths, root, tools } from "./paths.ts";
+import { local, root, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { inUserNamespace, removeTree } from "./rootless.ts";
 import { Failure, timed } from "./say.ts";
@@ -46,11 +47,17 @@ export async function prepareBase(builder: BuilderKind): Promise<void> {
         // A build gets a /dev of its own, and who is not root cannot unpack devices.
         ...["--skip=output/dev", "--format=tar", "--quiet", "bookworm", `${rootfs}.new`],
       ];
-      // A small /tmp would not hold it.
-      const command = ["env", `TMPDIR=${work}`, ...mmdebstrap, ...options];
-      const [program = "", ...args] = builder === "rootless" ? inUserNamespace(command) : command;
-      // An ordinary user's PATH may be without chroot.
-      await output(program, args, { env: { ...process.env, PATH: `${toolPath()}:/usr/sbin:/sbin` } });
+      if (builder === "docker") {
+        // Apt's own user may not be allowed into the user's folder, where Debian's keys are.
+        const sandbox = "--aptopt=APT::Sandbox::User root";
+        await asRootInDocker([...mmdebstrap, sandbox, ...options], [work, dirname(rootfs)]);
+      } else {
+        // A small /tmp would not hold it.
+        const command = ["env", `TMPDIR=${work}`, ...mmdebstrap, ...options];
+        const [program = "", ...args] = builder === "rootless" ? inUserNamespace(command) : command;
+        // An ordinary user's PATH may be without chroot.
+        await output(program, args, { env: { ...process.env, PATH: `${toolPath()}:/usr/sbin:/sbin` } });
+      }
       await rename(`${rootfs}.new`, rootfs);
     } finally {
       await removeTree(work);
@@ -114,11 +121,11 @@ async function pushRootfs(name: string): Promise<string> {
       output(
         "buildctl",
         [
-          ...["--addr", `unix://${paths.buildkitSocket}`, "build", "--frontend", "dockerfile.v0"],
+          ...["build", "--frontend", "dockerfile.v0"],
           ...["--local", `context=${join(local, "base")}`, "--local", `dockerfile=${work}`],
           ...["--output", `type=image,name=${name},push=true,oci-mediatypes=true`, "--metadata-file", metadata],
         ],
-        { env: { ...process.env, PATH: toolPath() } },
+        { env: { ...process.env, PATH: toolPath(), ...builderEnvironment() } },
       ),
     );
     const { "containerimage.digest": digest } = JSON.parse(readFileSync(metadata, "utf8"));

@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { local } from "./paths.ts";
+import { dockerBuilderEnvironment, makesImage, whyNoDockerBuilder } from "./dockerBuilder.ts";
+import { programs } from "./dockerImage.ts";
+import { local, paths } from "./paths.ts";
 import { type Lack, sentences, whatRootlessLacks } from "./rootless.ts";
 import { Failure } from "./say.ts";
+import { serviceTools, type Tool } from "./tools.ts";
 
 /**
  * What builds the images of the local stacks: our BuildKit as root, our BuildKit as an ordinary user in a user namespace, or a
@@ -35,12 +38,14 @@ export async function chooseBuilder(): Promise<BuilderKind> {
   if (lack === undefined) {
     return "rootless";
   }
-  if ((await obstacles.docker()) === undefined) {
+  const noDocker = await obstacles.docker();
+  if (noDocker === undefined) {
     return "docker";
   }
   throw new Failure(
     `The local stacks bring their own BuildKit, and nothing here can run it for an ordinary user: ${sentences(lack)} ` +
-      "The other ways: run this as root on Linux, start Docker, or use the stack cpu with a buildx builder of your own.",
+      `The other ways: run this as root on Linux, start Docker (${noDocker.reasons}), or use the stack cpu with a buildx ` +
+      "builder of your own.",
   );
 }
 
@@ -75,6 +80,19 @@ export function rememberedBuilder(): BuilderKind | undefined {
   }
 }
 
+/** What reaches the builder that was started last, for buildctl: BUILDKIT_HOST, and what else that takes. */
+export function builderEnvironment(): { BUILDKIT_HOST: string; DOCKER_HOST?: string } {
+  return rememberedBuilder() === "docker"
+    ? dockerBuilderEnvironment()
+    : { BUILDKIT_HOST: `unix://${paths.buildkitSocket}` };
+}
+
+/** The tools of the local services with such a builder: in Docker, BuildKit's own image has the builder's, where it can be had. */
+export async function toolsOf(kind: BuilderKind): Promise<Tool[]> {
+  const inDocker = kind === "docker" && !(await makesImage());
+  return serviceTools.filter(({ name }) => !inDocker || !programs.includes(name) || name === "buildctl");
+}
+
 /** What keeps each of them from running here. */
 const obstacles: Record<BuilderKind, () => Promise<Lack | undefined>> = {
   async root() {
@@ -93,7 +111,8 @@ const obstacles: Record<BuilderKind, () => Promise<Lack | undefined>> = {
     return whatRootlessLacks();
   },
   async docker() {
-    return { reasons: ["no Docker answers"], command: "" };
+    const why = await whyNoDockerBuilder();
+    return why === undefined ? undefined : { reasons: [why], command: "" };
   },
 };
 

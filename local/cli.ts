@@ -3,6 +3,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ActionableError } from "../artifacts/errors.ts";
+import { builderEnvironment } from "./builder.ts";
 import { interactive, output } from "./exec.ts";
 import type { LockedStack } from "./locks.ts";
 import { local, paths, root } from "./paths.ts";
@@ -185,7 +186,7 @@ const commands: Record<string, () => Promise<number>> = {
     const env = await stackEnvironment();
     const file = isLocal(stack) ? await renderConfig(stack, ports) : join(root, `Pulumi.${stack}.yaml`);
     const own = isLocal(stack) && { CA_BUNDLE: paths.trustedCas };
-    const builder = { BUILDKIT_HOST: `unix://${paths.buildkitSocket}`, STACK_FILE: file };
+    const builder = { ...builderEnvironment(), STACK_FILE: file };
     return script("scripts/reproduce.ts", [await imageRef()], { ...builder, ...own, ...env });
   },
 

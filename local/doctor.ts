@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Listed } from "../plan/devices.ts";
 import { baseImages } from "./base.ts";
-import { rememberedBuilder } from "./builder.ts";
+import { rememberedBuilder, toolsOf } from "./builder.ts";
 import { closedDevices } from "./cdi.ts";
+import { describeDockerBuilder } from "./dockerBuilder.ts";
 import { which } from "./exec.ts";
 import { paths, root, tools } from "./paths.ts";
 import { knownPorts } from "./ports.ts";
@@ -28,7 +29,8 @@ export async function doctor(): Promise<boolean> {
   let healthy = true;
   const rows: string[][] = [["node", process.versions.node, nodeOrigin(), process.execPath]];
   const advice: string[] = [];
-  for (const tool of [...pulumiTools, ...serviceTools]) {
+  const builder = rememberedBuilder();
+  for (const tool of [...pulumiTools, ...(builder === undefined ? serviceTools : await toolsOf(builder))]) {
     const found = tool.find();
     rows.push([tool.name, tool.version, found?.origin ?? "missing", found?.path ?? `(${tool.use})`]);
     if (found === undefined) {
@@ -91,15 +93,12 @@ export async function doctor(): Promise<boolean> {
   }
   console.log("\nLocal services");
   const ports = knownPorts();
-  console.log(
-    table(
-      runningServices().map(({ name, pid }) => [
-        name,
-        pid ? `running, process ${pid}` : "stopped",
-        ports && name in ports ? `port ${ports[name as keyof typeof ports]}` : "",
-      ]),
-    ),
-  );
+  const services = runningServices().map(({ name, pid }) => [
+    name,
+    pid ? `running, process ${pid}` : "stopped",
+    ports && name in ports ? `port ${ports[name as keyof typeof ports]}` : "",
+  ]);
+  console.log(table(builder === "docker" ? [...services, await describeDockerBuilder()] : services));
   const images = await baseImages().catch(() => undefined);
   console.log("\nWhat the local stacks use in place of the real thing");
   console.log(
@@ -135,10 +134,10 @@ async function gpus(): Promise<string[][]> {
   const but = closed.length > 0 ? `, but runs as an ordinary user, who may not open ${closed.join(", ")}` : "";
   const rows = [];
   const runs = runningServices().some(({ name, pid }) => name === "buildkitd" && pid !== undefined);
-  const local = runs
-    ? say(await askBuildKit({ endpoint: `unix://${paths.buildkitSocket}`, options: {} }, 3000)) + but
-    : "stopped";
-  rows.push([localBuilder, "local-gpu", local]);
+  const local = async () =>
+    runs ? say(await askBuildKit({ endpoint: `unix://${paths.buildkitSocket}`, options: {} }, 3000)) + but : "stopped";
+  const inDocker = "none: a builder in Docker is made without devices (docs/local.md)";
+  rows.push([localBuilder, "local-gpu", rememberedBuilder() === "docker" ? inDocker : await local()]);
   if (which("docker")) {
     const { parseStackFile } = await import("./stackFile.ts");
     const file = "Pulumi.gpu.yaml";

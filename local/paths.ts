@@ -17,6 +17,9 @@ export const libexec = join(tools, "libexec");
 
 export const pulumiHome = join(tools, "pulumi-home");
 
+/** Name of the buildx builder that the local stacks use. */
+export const localBuilder = "facecraft-local";
+
 /** Data of the local services and stacks. */
 export const local = join(tools, "local");
 

@@ -2,8 +2,10 @@ import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { askedBuilder, type BuilderKind, chooseBuilder, rememberBuilder, rememberedBuilder } from "./builder.ts";
+import { buildkitSettings } from "./buildkitSettings.ts";
 import { cacheBounds } from "./cacheBounds.ts";
 import { accepts, awaitDaemon, type Daemon, daemonCommand, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
+import { isInDocker, removeDockerBuilder, startDockerBuilder } from "./dockerBuilder.ts";
 import { local, paths } from "./paths.ts";
 import { choosePorts, type PortName, type Ports } from "./ports.ts";
 import { inUserNamespace, namespaceEnvironment } from "./rootless.ts";
@@ -24,40 +26,20 @@ interface Service {
 const fileServer = join(import.meta.dirname, "file-server.ts");
 
 /** What one of them has written, the other cannot use: in a user namespace, the owners of all files are others. */
-const buildkitRoots: Record<BuilderKind, string> = {
-  root: join(local, "buildkit"),
-  rootless: join(local, "buildkit-rootless"),
-  docker: join(local, "buildkit"),
-};
+const buildkitRoots = { root: join(local, "buildkit"), rootless: join(local, "buildkit-rootless") };
 const buildkitConfig = join(paths.run, "buildkitd.toml");
 
-async function buildkitSettings(ports: Ports, builder: BuilderKind): Promise<string> {
-  const tls = await certificate();
-  const buildkitRoot = buildkitRoots[builder];
-  const rootless = builder === "rootless";
-  return [
-    `root = "${buildkitRoot}"`,
-    "[grpc]",
-    `address = ["unix://${paths.buildkitSocket}"]`,
-    // What build steps may have of this machine's devices: a GPU, where something describes one.
-    "[cdi]",
-    `specDirs = ["/etc/cdi", "/var/run/cdi", "${paths.cdi}"]`,
-    'autoAllowed = ["nvidia.com/gpu"]',
-    // By default in /run, which is root's.
-    ...(rootless ? ["[otel]", `socketPath = "${join(paths.run, "otel.sock")}"`] : []),
-    "[worker.containerd]",
-    "enabled = false",
-    "[worker.oci]",
-    ...(rootless ? ["rootless = true"] : []),
-    // Build steps reach the artifact server and the wheel index, which listen on loopback only.
-    'networkMode = "host"',
-    ...cacheBounds(buildkitRoot),
-    `[registry."localhost:${ports.registry}"]`,
-    // Without `http = false`, BuildKit speaks plain HTTP to localhost.
-    "http = false",
-    `ca = ["${tls.ca}"]`,
-    "",
-  ].join("\n");
+async function ownSettings(ports: Ports, builder: Exclude<BuilderKind, "docker">): Promise<string> {
+  const root = buildkitRoots[builder];
+  const { ca } = await certificate();
+  const place = [`root = "${root}"`, "[grpc]", `address = ["unix://${paths.buildkitSocket}"]`];
+  if (builder === "root") {
+    return buildkitSettings(ports, { place, cdi: [paths.cdi], worker: cacheBounds(root), ca });
+  }
+  // By default in /run, which is root's.
+  const telemetry = ["[otel]", `socketPath = "${join(paths.run, "otel.sock")}"`];
+  const worker = ["rootless = true", ...cacheBounds(root)];
+  return buildkitSettings(ports, { place: [...place, ...telemetry], cdi: [paths.cdi], worker, ca });
 }
 
 const registryConfig = join(paths.run, "registry.yaml");
@@ -99,7 +81,10 @@ const services: Service[] = [
     sign: buildkitConfig,
     listens: { socket: paths.buildkitSocket },
     async command(ports, builder) {
-      await writeFile(buildkitConfig, await buildkitSettings(ports, builder));
+      if (builder === "docker") {
+        throw new Error("a builder in Docker is no process of ours");
+      }
+      await writeFile(buildkitConfig, await ownSettings(ports, builder));
       await rememberBuilder(builder);
       const buildkitd: [string, ...string[]] = ["buildkitd", "--config", buildkitConfig];
       return builder === "rootless" ? inUserNamespace([...buildkitd, "--rootless"], join(paths.run, "rk")) : buildkitd;
@@ -126,32 +111,38 @@ export async function reserve(): Promise<{ builder: BuilderKind; ports: Ports }>
   return { builder, ports };
 }
 
-/** The builder that runs; else the one that can. */
+/** The builder that runs, or that Docker keeps; else the one that can. */
 async function currentBuilder(): Promise<BuilderKind> {
+  const remembered = rememberedBuilder();
   const runs = runningServices().some(({ name, pid }) => name === "buildkitd" && pid !== undefined);
-  const running = runs ? rememberedBuilder() : undefined;
+  const present = remembered === "docker" ? await isInDocker() : runs;
   const asked = askedBuilder();
-  if (running !== undefined && asked !== undefined && asked !== running) {
-    throw new Failure(
-      `FACECRAFT_BUILDER is ${asked}, but the local builder runs as ${running}. Run \`make down\` first.`,
-    );
+  if (present && remembered !== undefined && asked !== undefined && asked !== remembered) {
+    const where = remembered === "docker" ? "is in Docker" : `runs as ${remembered}`;
+    throw new Failure(`FACECRAFT_BUILDER is ${asked}, but the local builder ${where}. Run \`make down\` first.`);
   }
-  return running ?? chooseBuilder();
+  return (present ? remembered : undefined) ?? chooseBuilder();
+}
+
+/** The services of a machine with such a builder: one in Docker is none of them. */
+function servicesWith(builder: BuilderKind | undefined): Service[] {
+  return builder === "docker" ? services.filter(({ name }) => name !== "buildkitd") : services;
 }
 
 /** Starts every service that does not run yet, and waits until it answers. */
 export async function startServices(ports: Ports, builder: BuilderKind): Promise<void> {
   await mkdir(paths.artifacts, { recursive: true });
   await mkdir(paths.wheels, { recursive: true });
-  const missing = services.filter((service) => daemonPid(service) === undefined);
-  if (missing.every(({ name }) => name !== "buildkitd") && (await isOutdated(ports, builder))) {
+  const wanted = servicesWith(builder);
+  const missing = wanted.filter((service) => daemonPid(service) === undefined);
+  if (builder !== "docker" && missing.every(({ name }) => name !== "buildkitd") && (await isOutdated(ports, builder))) {
     // It may be building for another clone.
     say(
       "the running buildkitd is an earlier one, or has earlier settings; `make down` and `make up` put the present one there",
     );
   }
   await Promise.all(
-    services.map(async (service) =>
+    wanted.map(async (service) =>
       missing.includes(service)
         ? startDaemon(daemonOf(service, ports), {
             command: await service.command(ports, builder),
@@ -160,6 +151,10 @@ export async function startServices(ports: Ports, builder: BuilderKind): Promise
         : awaitDaemon(daemonOf(service, ports)),
     ),
   );
+  if (builder === "docker") {
+    await rememberBuilder(builder);
+    await startDockerBuilder(ports);
+  }
 }
 
 function daemonOf({ name, sign, listens }: Service, ports: Ports): Daemon {
@@ -168,10 +163,10 @@ function daemonOf({ name, sign, listens }: Service, ports: Ports): Daemon {
 }
 
 /** Whether the running builder is another program than the installed one, or was started with other settings. */
-async function isOutdated(ports: Ports, builder: BuilderKind): Promise<boolean> {
+async function isOutdated(ports: Ports, builder: Exclude<BuilderKind, "docker">): Promise<boolean> {
   const settings = existsSync(buildkitConfig) ? readFileSync(buildkitConfig, "utf8") : "";
   const pid = runningServices().find(({ name }) => name === "buildkitd")?.pid;
-  return settings !== (await buildkitSettings(ports, builder)) || isReplaced(`/proc/${pid}/exe`);
+  return settings !== (await ownSettings(ports, builder)) || isReplaced(`/proc/${pid}/exe`);
 }
 
 /** Whether the program of a process has been replaced since; Linux then says so behind its path. */
@@ -183,13 +178,14 @@ function isReplaced(program: string): boolean {
   }
 }
 
-/** Stops what runs. */
+/** Stops what runs, and removes what is in Docker. */
 export async function stopServices(): Promise<void> {
   await Promise.all(services.map(({ name, sign }) => stopDaemon({ name, sign })));
+  await removeDockerBuilder();
 }
 
 export function runningServices(): { name: string; pid: number | undefined }[] {
-  return services.map((service) => ({ name: service.name, pid: daemonPid(service) }));
+  return servicesWith(rememberedBuilder()).map((service) => ({ name: service.name, pid: daemonPid(service) }));
 }
 
 async function refuseTakenPort(service: Service, ports: Ports): Promise<void> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { variantNames, variants } from "../plan/variants.ts";
 import { dropGoCaches } from "./acquire.ts";
 import { prepareBase, publishBase } from "./base.ts";
+import { type BuilderKind, toolsOf } from "./builder.ts";
 import { output } from "./exec.ts";
 import { locked } from "./leftovers.ts";
 import { paths } from "./paths.ts";
@@ -13,7 +14,7 @@ import { reserve, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
-import { obtainAll, pulumiTools, rootlessTools, serviceTools, signingTools, type Tool } from "./tools.ts";
+import { obtainAll, pulumiTools, rootlessTools, signingTools, type Tool } from "./tools.ts";
 import { wheelsFolder, wheelsScript } from "./wheels.ts";
 
 /**
@@ -33,10 +34,10 @@ export async function setUp(more: readonly Tool[] = []): Promise<Ports> {
     }
     const artifacts = Promise.all([prepareBase(builder), makeArtifacts(), makeWheels()]);
     artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
-    await obtainAll([...serviceTools, ...more]);
+    await obtainAll([...(await toolsOf(builder)), ...more]);
     await artifacts;
     await startServices(ports, builder);
-    await Promise.all([registerBuilder(), publishBase(ports, builder), obtainAll(pulumiTools)]);
+    await Promise.all([registerBuilder(builder), publishBase(ports, builder), obtainAll(pulumiTools)]);
     await dropGoCaches();
     return ports;
   });
@@ -80,8 +81,11 @@ async function makeWheels(): Promise<void> {
   }
 }
 
-/** A buildx builder of the driver `remote`: no Docker takes part. */
-async function registerBuilder(): Promise<void> {
+/** A buildx builder of the driver `remote`: no Docker takes part. One in Docker is another, and registered by who starts it. */
+async function registerBuilder(builder: BuilderKind): Promise<void> {
+  if (builder === "docker") {
+    return;
+  }
   const endpoint = `unix://${paths.buildkitSocket}`;
   const node = { Name: `${localBuilder}0`, Endpoint: endpoint };
   const file = join(paths.buildx, "instances", localBuilder);

@@ -2,13 +2,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { baseImages } from "./base.ts";
-import { paths, root } from "./paths.ts";
+import { localBuilder, paths, root } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { Failure } from "./say.ts";
 import { wheelsAddress } from "./wheels.ts";
 
-/** Name of the buildx builder that the local stacks use. */
-export const localBuilder = "facecraft-local";
+export { localBuilder };
 
 /** Stacks that run on the embedded default. */
 export function isLocal(stack: string): boolean {

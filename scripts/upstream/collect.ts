@@ -17,6 +17,7 @@ const scanned = [
   "plan/**/*.ts",
   "app/requirements*.txt",
   "local/tools/lock.json",
+  "local/tools/buildkit/Dockerfile",
   ".github/workflows/*.yml",
   "Pulumi.*.yaml",
 ];
@@ -31,7 +32,9 @@ export function collect(root: string): Thing[] {
     .sort()
     .map((path): Source => ({ path, text: readFileSync(join(root, path), "utf8") }));
   const matching = (pattern: RegExp) => sources.filter(({ path }) => pattern.test(path));
-  const dockerfiles = matching(/^docker\/Dockerfile[^/]*$/).filter(({ path }) => !/\.(dockerignore|rego)$/.test(path));
+  const dockerfiles = matching(/(^docker|\/buildkit)\/Dockerfile[^/]*$/).filter(
+    ({ path }) => !/\.(dockerignore|rego)$/.test(path),
+  );
   const python =
     /\bpython3\.(\d+)\b/.exec(
       matching(/^docker\//)
