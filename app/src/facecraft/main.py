@@ -6,9 +6,9 @@ from typing import Annotated
 import torch
 from fastapi import FastAPI, Form, HTTPException, Response, UploadFile, status
 
-from facecraft import settings
+from facecraft import page, settings
 from facecraft.models import Models
-from facecraft.portrait import portrait
+from facecraft.portrait import LARGEST_BYTES, LARGEST_PIXELS, TooLarge, check_bytes, portrait
 
 models = Models.configured()
 
@@ -20,6 +20,7 @@ async def lifespan(_: FastAPI):
 
 
 app = FastAPI(title="Facecraft", lifespan=lifespan)
+app.include_router(page.router)
 
 
 @app.get("/health")
@@ -36,6 +37,17 @@ def ready(response: Response) -> dict:
     return {"status": "ready" if models.ready() else "not ready", "models": models.states()}
 
 
+@app.get("/api/v1/about")
+def about() -> dict:
+    """What the page at / shows: the models with their pins, and how large a picture may be."""
+    return {
+        "device": settings.device(),
+        "models": [model.describe() for model in models.by_name().values()],
+        "largestBytes": LARGEST_BYTES,
+        "largestPixels": LARGEST_PIXELS,
+    }
+
+
 @app.post("/api/v1/process/quick")
 def process_quick(file: UploadFile, size: Annotated[int, Form(ge=16, le=4096)] = 648) -> Response:
     """The person of a picture on white, as a PNG of size x size pixels."""
@@ -43,6 +55,9 @@ def process_quick(file: UploadFile, size: Annotated[int, Form(ge=16, le=4096)] =
     if session is None:
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, models.segmentation.state())
     try:
+        check_bytes(file.size or 0)
         return Response(portrait(file.file.read(), size, session), media_type="image/png")
+    except TooLarge as error:
+        raise HTTPException(413, str(error)) from error
     except ValueError as error:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from error

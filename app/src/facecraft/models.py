@@ -13,6 +13,7 @@ from facecraft import settings
 class Model:
     """A model that nothing here computes with: it is read to its end."""
 
+    title: str
     path: Path
     sha256: str | None = None
     error: str | None = None
@@ -27,6 +28,31 @@ class Model:
 
     def open(self) -> None:
         """What loading it takes besides."""
+
+    def pin(self) -> str | None:
+        """The sha256 that the file must have. The build of an image leaves it beside its records; else nobody knows."""
+        try:
+            return (settings.records_dir() / "models" / f"{self.path.name}.sha256").read_text().split()[0]
+        except (OSError, IndexError):
+            return None
+
+    def size(self) -> int | None:
+        """Of the file, in bytes; None where there is none."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return None
+
+    def describe(self) -> dict[str, str | int | None]:
+        """What the page at / shows of it."""
+        return {
+            "title": self.title,
+            "file": str(self.path),
+            "sizeBytes": self.size(),
+            "pin": self.pin(),
+            "sha256": self.sha256,
+            "error": self.error,
+        }
 
     def state(self) -> str:
         return self.error or (f"sha256:{self.sha256}" if self.sha256 else "loading")
@@ -54,9 +80,9 @@ class Models:
     @classmethod
     def configured(cls) -> "Models":
         return cls(
-            Model(settings.models_dir() / "shape_predictor_68_face_landmarks.dat"),
-            Model(settings.models_dir() / "codeformer" / "codeformer.pth"),
-            Segmentation(settings.u2net_dir() / "u2net_human_seg.onnx"),
+            Model("Shape predictor", settings.models_dir() / "shape_predictor_68_face_landmarks.dat"),
+            Model("CodeFormer", settings.models_dir() / "codeformer" / "codeformer.pth"),
+            Segmentation("u2net human segmentation", settings.u2net_dir() / "u2net_human_seg.onnx"),
         )
 
     def by_name(self) -> dict[str, Model]:

@@ -1,5 +1,6 @@
 """What the service does to a picture: the person in it, on white, in a square."""
 
+import io
 from typing import Any
 
 import cv2
@@ -10,13 +11,21 @@ WHITE = 255
 # What belongs to the person by this mask (0 to 255) is in the square, with so much of its side around it.
 PERSON = 128
 MARGIN = 0.08
+# What a picture may have: of a larger one, the steps below would take gigabytes of memory.
+LARGEST_BYTES = 20_000_000
+LARGEST_PIXELS = 25_000_000
+
+
+class TooLarge(ValueError):
+    """A picture has more bytes or pixels than may be."""
 
 
 def portrait(picture: bytes, size: int, session: Any) -> bytes:
-    """A PNG of size x size pixels. The session is rembg's. Raises ValueError when the bytes are no picture."""
-    decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) if picture else None
-    if decoded is None:
-        raise ValueError("the upload is not a picture that can be decoded")
+    """A PNG of size x size pixels. The session is rembg's.
+
+    Raises TooLarge, and ValueError when the bytes are no picture or nobody is on it.
+    """
+    decoded = decode(picture)
     (mask,) = session.predict(Image.fromarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)))
     alpha = np.asarray(mask, np.float32)
     weight = alpha[:, :, None] / 255
@@ -26,11 +35,36 @@ def portrait(picture: bytes, size: int, session: Any) -> bytes:
     return cv2.imencode(".png", scaled)[1].tobytes()
 
 
+def decode(picture: bytes) -> np.ndarray:
+    """Height x width x 3 (blue, green, red), upright. Raises TooLarge, and ValueError when the bytes are no picture."""
+    unreadable = ValueError("the upload is not a picture that can be decoded, such as a JPEG, PNG or WebP file")
+    try:
+        # This reads no more than the header.
+        width, height = Image.open(io.BytesIO(picture)).size
+    except Image.DecompressionBombError as error:
+        raise TooLarge(f"the picture has more than {LARGEST_PIXELS / 1e6:g} megapixels") from error
+    except Exception as error:  # a decoder raises what it likes
+        raise unreadable from error
+    if width * height > LARGEST_PIXELS:
+        pixels = f"{width}x{height} pixels ({width * height / 1e6:.1f} megapixels)"
+        raise TooLarge(f"the picture has {pixels}; at most {LARGEST_PIXELS / 1e6:g} megapixels are taken")
+    decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise unreadable
+    return decoded
+
+
+def check_bytes(size: int) -> None:
+    """Whether an upload may be read at all. Raises TooLarge."""
+    if size > LARGEST_BYTES:
+        raise TooLarge(f"the file has {size / 1e6:.1f} MB; at most {LARGEST_BYTES / 1e6:g} MB are taken")
+
+
 def find_person(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the person, in pixels; of the whole picture where there is none."""
+    """Left, top, right and bottom of the person, in pixels. Raises ValueError where there is none."""
     rows, columns = (np.flatnonzero((mask >= PERSON).any(axis=axis)) for axis in (1, 0))
     if not rows.size:
-        return 0, 0, mask.shape[1], mask.shape[0]
+        raise ValueError("no_face_detected")
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 

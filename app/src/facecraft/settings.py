@@ -16,6 +16,11 @@ def u2net_dir() -> Path:
     return Path(os.environ.get("U2NET_HOME", "~/.u2net")).expanduser()
 
 
+def records_dir() -> Path:
+    """Where the build of an image has left what it knows of it; outside of an image there is nothing."""
+    return Path("/usr/share/facecraft")
+
+
 def device() -> str:
     return os.environ.get("FACECRAFT_DEVICE", "cpu")
 
