@@ -8,7 +8,7 @@ import { interactive, output } from "./exec.ts";
 import type { LockedStack } from "./locks.ts";
 import { local, paths, root } from "./paths.ts";
 import { beginReport, hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
-import { ensureStack, localEnvironment, pulumi, toolEnvironment } from "./pulumi.ts";
+import { ensureStack, localEnvironment, pulumi, stackOutputs, toolEnvironment } from "./pulumi.ts";
 import { say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
@@ -52,7 +52,13 @@ const commands: Record<string, () => Promise<number>> = {
   async up() {
     const { args, env } = await prepareUpdate();
     // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
-    return pulumi(["up", "--refresh", ...policyPack, ...unattended(), ...args], env);
+    const code = await pulumi(["up", "--refresh", "--suppress-outputs", ...policyPack, ...unattended(), ...args], env);
+    if (code === 0) {
+      const { nextSteps, published } = await import("./nextSteps.ts");
+      const outputs = await stackOutputs(stack, isLocal(stack), env);
+      console.log(`\n${nextSteps(await published(stack, outputs)).join("\n")}`);
+    }
+    return code;
   },
 
   async preview() {
@@ -160,7 +166,14 @@ const commands: Record<string, () => Promise<number>> = {
   "check-upstream": () => script("scripts/check-upstream.ts"),
 
   /** Of the image that IMAGE names, by default of the stack's. */
-  "image-report": async () => script("scripts/image-report.ts", [await imageRef()], await stackEnvironment()),
+  async "image-report"() {
+    const code = await script("scripts/image-report.ts", [await imageRef()], await stackEnvironment());
+    if (code === 0) {
+      const { openPage } = await import("./openPage.ts");
+      openPage(join(root, ".facecraft/image-report/report.html"));
+    }
+    return code;
+  },
   packages: async () => script("scripts/constraints.ts", [await imageRef(), "--proof"], await stackEnvironment()),
   constraints: async () => script("scripts/constraints.ts", [await imageRef()], await stackEnvironment()),
   /** Into the file that OUT names. */

@@ -11,7 +11,7 @@ import { claim } from "./unlock.ts";
 import { runUpdate } from "./updates.ts";
 
 const folder = join(root, "deploy/compose");
-const unattended = ["--yes", "--skip-preview", "--non-interactive", "--suppress-progress"];
+const unattended = ["--yes", "--skip-preview", "--non-interactive", "--suppress-progress", "--suppress-outputs"];
 
 /**
  * Runs the image of a local stack on this machine's Docker host, through the deploy stack of the same name, and asks it
@@ -33,7 +33,14 @@ export async function deploy(stack: string, env: NodeJS.ProcessEnv): Promise<num
   }
   const url = await output("pulumi", ["stack", "output", "url", "--stack", stack], { cwd: folder, env: own });
   console.log(`${url.trim()}/ready: ${await ready(url.trim())}`);
+  console.log(
+    `\nFacecraft runs at ${url.trim()}/ - open that in a browser to try a portrait. \`${stop(stack)}\` stops it.`,
+  );
   return 0;
+}
+
+function stop(stack: string): string {
+  return stack === "local" ? "make undeploy" : `make undeploy STACK=${stack}`;
 }
 
 /** Where the locks of a local deploy stack lie. */

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { output } from "./exec.ts";
@@ -69,8 +69,29 @@ export function pulumi(args: readonly string[], env: NodeJS.ProcessEnv): Promise
 
 /** Makes a local stack where Pulumi does not keep it yet: only to ask would take a start of the engine. */
 export async function ensureStack(stack: string, env: NodeJS.ProcessEnv): Promise<void> {
-  if (existsSync(join(paths.state, ".pulumi", "stacks", "facecraft", `${stack}.json`))) {
-    return;
+  if (!existsSync(stateFile(stack))) {
+    await output("pulumi", ["stack", "select", "--create", stack], { cwd: root, env });
   }
-  await output("pulumi", ["stack", "select", "--create", stack], { cwd: root, env });
+}
+
+/**
+ * A stack's outputs, as the last update has left them. Those of a local stack are read from its state, because to ask would
+ * take a start of the engine.
+ */
+export async function stackOutputs(
+  stack: string,
+  local: boolean,
+  env: NodeJS.ProcessEnv,
+): Promise<Record<string, unknown>> {
+  if (!local || !existsSync(stateFile(stack))) {
+    return JSON.parse(await output("pulumi", ["stack", "output", "--json", "--stack", stack], { cwd: root, env }));
+  }
+  const { checkpoint } = JSON.parse(readFileSync(stateFile(stack), "utf8"));
+  const resources: { type: string; outputs?: Record<string, unknown> }[] = checkpoint.latest?.resources ?? [];
+  return resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
+}
+
+/** Where the engine keeps the state of a local stack: in a folder of its own form (`pkg/backend/diy`). */
+function stateFile(stack: string): string {
+  return join(paths.state, ".pulumi", "stacks", "facecraft", `${stack}.json`);
 }

@@ -172,7 +172,7 @@ describe.skipIf(browserPath === undefined)("the page at / (left out where there 
         "The upload is not a picture that can be decoded.",
       ],
       [refusal(413, "the picture has 9000x9000 pixels"), "The picture has 9000x9000 pixels."],
-      [refusal(503, undefined), "The models are still being loaded. Try again in a moment."],
+      [refusal(503, "loading"), "The models are still being loaded. Try again in a moment."],
       [refusal(422, [{ msg: "Field required" }]), "The service did not understand the request: Field required."],
       [(response) => response.writeHead(500).end("oops"), "The service failed (status 500). Its log says why."],
       [(response) => response.destroy(), "The service cannot be reached. See whether it still runs, and try again."],

@@ -6,7 +6,7 @@ const element = (id) => document.getElementById(id);
 const patience = 120_000; // milliseconds until an answer
 const sentences = {
   no_face_detected: "No face was found in this picture. Choose one in which a face is seen from the front.",
-  503: "The models are still being loaded. Try again in a moment.",
+  loading: "The models are still being loaded. Try again in a moment.",
 };
 
 /** Bytes; told by the service. */
@@ -48,7 +48,7 @@ async function reason(response) {
   if (Array.isArray(detail) && detail.length > 0) {
     return `The service did not understand the request: ${sentence(String(detail[0].msg))}`;
   }
-  return sentences[response.status] ?? `The service failed (status ${response.status}). Its log says why.`;
+  return `The service failed (status ${response.status}). Its log says why.`;
 }
 
 /** @returns {Promise<Blob>} */
