@@ -33,14 +33,15 @@ export async function deploy(stack: string, env: NodeJS.ProcessEnv): Promise<num
   }
   const url = await output("pulumi", ["stack", "output", "url", "--stack", stack], { cwd: folder, env: own });
   console.log(`${url.trim()}/ready: ${await ready(url.trim())}`);
-  console.log(
-    `\nFacecraft runs at ${url.trim()}/ - open that in a browser to try a portrait. \`${stop(stack)}\` stops it.`,
-  );
+  console.log(`\n${await where(url.trim())} \`make undeploy${stack === "local" ? "" : ` STACK=${stack}`}\` stops it.`);
   return 0;
 }
 
-function stop(stack: string): string {
-  return stack === "local" ? "make undeploy" : `make undeploy STACK=${stack}`;
+/** Where it runs, and whether there is a page to look at: not every application has one. */
+async function where(url: string): Promise<string> {
+  const page = await fetch(`${url}/`, { signal: AbortSignal.timeout(15_000) }).catch(() => undefined);
+  const found = page?.ok && page.headers.get("content-type")?.startsWith("text/html");
+  return found ? `Facecraft runs at ${url}/ where a browser can try a portrait.` : `Facecraft runs at ${url}.`;
 }
 
 /** Where the locks of a local deploy stack lie. */
