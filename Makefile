@@ -5,7 +5,7 @@ LINT = lint lint-python lint-python-format lint-shell lint-dockerfiles
 
 .PHONY: help up preview refresh drift deploy undeploy unlock outputs down destroy test test-unit test-engine test-long lint doctor
 .PHONY: update-checksums update-bases update-tools check-upstream image-report packages constraints
-.PHONY: sbom diff verify reproduce bench
+.PHONY: sbom diff verify reproduce bench clean
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,6 +39,9 @@ down: ## Stops the local services
 
 destroy: ## Removes the stack and stops the local services; published images stay
 	@local/run destroy
+
+clean: ## Removes all that this project has brought to this machine: tools, services and their data, packages (ALL=1: the cache that clones share, too)
+	@local/run clean
 
 test: ## Passes every check: lint, types, unit tests, and the tests with the real engine and builder
 	@local/run test

@@ -123,12 +123,14 @@ const commands: Record<string, () => Promise<number>> = {
   },
 
   async down() {
-    const running = runningServices().filter(({ pid }) => pid !== undefined);
-    await stopServices();
-    await stopDocker();
-    if (running.length > 0) {
-      say(`stopped ${running.map(({ name }) => name).join(", ")}`);
-    }
+    await stopAll();
+    return 0;
+  },
+
+  /** ALL=1 for the cache that this user's clones share, too. */
+  async clean() {
+    const { clean } = await import("./clean.ts");
+    await clean({ all: process.env.ALL === "1", stop: stopAll });
     return 0;
   },
 
@@ -235,6 +237,16 @@ function stackEnvironment(): Promise<NodeJS.ProcessEnv> | NodeJS.ProcessEnv {
 async function setUpVerifying(): Promise<void> {
   if (process.env.KEY || process.env.IDENTITY) {
     await setUpSigning();
+  }
+}
+
+/** Stops what runs on this machine, and says what that was. */
+async function stopAll(): Promise<void> {
+  const running = runningServices().filter(({ pid }) => pid !== undefined);
+  await stopServices();
+  await stopDocker();
+  if (running.length > 0) {
+    say(`stopped ${running.map(({ name }) => name).join(", ")}`);
   }
 }
 

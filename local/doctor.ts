@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { formatBytes } from "../artifacts/text.ts";
 import type { Listed } from "../plan/devices.ts";
 import { baseImages } from "./base.ts";
 import { rememberedBuilder, toolsOf } from "./builder.ts";
@@ -11,6 +12,7 @@ import { knownPorts } from "./ports.ts";
 import { provenOrigin } from "./proof.ts";
 import { sentences, whatRootlessLacks } from "./rootless.ts";
 import { runningServices } from "./services.ts";
+import { places, sizesOf, whereIs } from "./space.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { standIns } from "./standins/models/models.ts";
 import { pinnedOnly, readLock, thisPlatform, toolDownload } from "./toolLock.ts";
@@ -109,6 +111,8 @@ export async function doctor(): Promise<boolean> {
       ...Object.entries(images ?? {}).map(([arg, image]) => [arg, image]),
     ]),
   );
+  console.log("\nSpace on the disk (`make clean` frees it, but for the cache; `make clean ALL=1` all of it)");
+  console.log(table(await space()));
   console.log("\nA GPU for the proof of gpu images (docs/gpu.md)");
   console.log(table(await gpus()));
   for (const line of new Set(advice)) {
@@ -118,6 +122,18 @@ export async function doctor(): Promise<boolean> {
     console.log(`\n${tools} is not there yet; \`make up\` makes it.`);
   }
   return healthy;
+}
+
+/** What takes how much, and what is left. */
+async function space(): Promise<string[][]> {
+  const found = places();
+  const sizes = await sizesOf(found);
+  const rows = found.map((place, index) => {
+    const { bytes = 0, all = true } = sizes[index] ?? {};
+    return [place.what, `${all ? "" : "at least "}${formatBytes(bytes)}`, whereIs(place)];
+  });
+  const { bavail, bsize } = statfsSync(existsSync(tools) ? tools : root);
+  return [...rows, ["free on this disk", formatBytes(bavail * bsize), ""]];
 }
 
 /** Which builder has one: that of the local stacks, and where there is Docker that of the stack gpu. Nothing is started for that. */

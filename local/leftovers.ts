@@ -51,7 +51,7 @@ function namesIn(folder: string): string[] {
 }
 
 /** A file system that was being made has /proc mounted, and whoever was killed has left it so. */
-async function unmountBelow(folder: string): Promise<void> {
+export async function unmountBelow(folder: string): Promise<void> {
   // In the order in which they were mounted; a space in a path is written as \040.
   const mounted = mountPoints().filter((path) => path.startsWith(`${folder}/`));
   for (const path of mounted.reverse()) {
