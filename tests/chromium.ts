@@ -6,8 +6,8 @@ export const browserPath = ["chromium", "chromium-browser", "google-chrome", "go
   .map((name) => which(name))
   .find((path) => path !== undefined);
 
-/** Why tests with a browser are left out, where there is none. */
-export const noBrowser = "there is no Chromium on the PATH; install it (Debian: chromium) to look at the pages";
+/** Why tests with a browser are left out, where there is none: for their names. */
+export const unseen = browserPath === undefined ? " (left out: there is no Chromium on the PATH)" : "";
 
 /** A browser without a window, which asks nobody on the network by itself. Close it. */
 export function openBrowser(): Promise<Browser> {

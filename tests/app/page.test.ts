@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { root } from "../../local/paths.ts";
-import { browserPath, openBrowser } from "../chromium.ts";
+import { browserPath, openBrowser, unseen } from "../chromium.ts";
 
 const folder = join(root, "app/src/facecraft/static");
 const picture = join(root, "docker/scripts/astronaut.png");
@@ -102,7 +102,7 @@ afterEach(async () => {
 const choose = (name = "me.png", bytes = readFileSync(picture)) =>
   page.getByLabel("Choose a picture").setInputFiles({ name, mimeType: "image/png", buffer: bytes });
 
-describe.skipIf(browserPath === undefined)("the page at / (left out where there is no Chromium)", () => {
+describe.skipIf(browserPath === undefined)(`the page at /${unseen}`, () => {
   test("shows the portrait of a picture that was chosen, and asks nobody else", async () => {
     await page.goto(address);
     await choose();

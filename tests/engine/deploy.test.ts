@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseRelease } from "../../deploy/release.ts";
 import { dockerEnvironment } from "../../local/docker.ts";
@@ -8,6 +9,7 @@ import { output } from "../../local/exec.ts";
 import { freePort } from "../../local/freePort.ts";
 import { paths, root } from "../../local/paths.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
+import { browserPath, openBrowser, unseen } from "../chromium.ts";
 import { type Result, run } from "../run.ts";
 import { Clone, type Outputs } from "./harness.ts";
 
@@ -107,6 +109,50 @@ describe("a deploy stack", () => {
     expect(again.text).toContain("3 unchanged");
   });
 
+  test("refuses what is no portrait, with a sentence", async () => {
+    const answers = await Promise.all([
+      post("text.png", Buffer.from("no picture")),
+      post("large.png", pngOf(6000, 5000)),
+      post("larger.png", pngOf(60_000, 60_000)),
+      post("bytes.png", Buffer.alloc(20_000_001)),
+    ]);
+    expect(answers).toEqual([
+      [400, "the upload is not a picture that can be decoded, such as a JPEG, PNG or WebP file"],
+      [413, "the picture has 6000x5000 pixels (30.0 megapixels); at most 25 megapixels are taken"],
+      [413, "the picture has more than 25 megapixels"],
+      [413, "the file has 20.0 MB; at most 20 MB are taken"],
+    ]);
+  });
+
+  test.skipIf(browserPath === undefined)(`has a page to try a portrait on, with the pins${unseen}`, async () => {
+    const address = `http://127.0.0.1:${ports.staging}/`;
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage();
+      const asked: string[] = [];
+      page.on("request", (request) => asked.push(request.url()));
+      page.on("console", (message) => asked.push(`${message.type()}: ${message.text()}`));
+      await page.goto(address);
+      await expect.poll(() => page.locator("#service").textContent()).toBe("Ready, on the CPU");
+      const list = await page.getByRole("listitem").allTextContents();
+      for (const { file, sha256 } of Object.values(released.models)) {
+        const shown = list.find((text) => text.includes(file));
+        expect(shown).toContain(sha256);
+        expect(shown).toContain("Loaded, and its bytes are those of the pin.");
+      }
+      await page.getByLabel("Choose a picture").setInputFiles(join(root, "docker/scripts/astronaut.png"));
+      const portrait = page.getByAltText("The portrait that was made of astronaut.png");
+      await portrait.waitFor();
+      expect(await portrait.evaluate((image: unknown) => (image as { naturalWidth: number }).naturalWidth)).toBe(648);
+      expect(asked.filter((url) => !url.startsWith(address) && !url.startsWith("blob:"))).toEqual([]);
+      if (process.env.SCREENSHOTS) {
+        await page.screenshot({ path: join(process.env.SCREENSHOTS, "deployed.png"), fullPage: true });
+      }
+    } finally {
+      await browser.close();
+    }
+  });
+
   test("keeps serving the old release, without a gap, when the next one never gets ready", async () => {
     await imageStack("sick", await sickRelease());
     const seen: number[] = [];
@@ -177,6 +223,32 @@ describe("a deploy stack", () => {
     expect(await deploy("preview", "production", "good", extra("boot, portrait, models, network"))).toSucceed();
   });
 });
+
+/** What the running release answers to a picture: the status, and what it says. */
+async function post(name: string, bytes: Buffer<ArrayBuffer>): Promise<[number, unknown]> {
+  const body = new FormData();
+  body.append("file", new Blob([bytes]), name);
+  const response = await fetch(`http://127.0.0.1:${ports.staging}/api/v1/process/quick`, { method: "POST", body });
+  return [response.status, ((await response.json()) as { detail: unknown }).detail];
+}
+
+/** The start of a PNG of so many pixels: what says how large it is, and nothing else. */
+function pngOf(width: number, height: number): Buffer<ArrayBuffer> {
+  const header = Buffer.alloc(25);
+  header.writeUInt32BE(13, 0);
+  header.write("IHDR", 4);
+  header.writeUInt32BE(width, 8);
+  header.writeUInt32BE(height, 12);
+  header.set([8, 2], 16); // 8 bits of each of three colours
+  header.writeUInt32BE(crc32(header.subarray(4, 21)), 21);
+  return Buffer.concat([
+    Buffer.from("89504e470d0a1a0a", "hex"),
+    header,
+    Buffer.from("00000000", "hex"),
+    Buffer.from("IDAT"),
+    Buffer.from("35af061e", "hex"),
+  ]);
+}
 
 /** The released image, but for the place where it looks for its models. */
 async function sickRelease(): Promise<Outputs> {

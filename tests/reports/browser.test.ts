@@ -3,11 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { output, which } from "../../local/exec.ts";
+import { output } from "../../local/exec.ts";
 import { page } from "../../reports/image/page.ts";
 import type { Summary } from "../../reports/image/summary.ts";
-
-const browser = ["chromium", "chromium-browser", "google-chrome"].find((name) => which(name));
+import { browserPath, unseen } from "../chromium.ts";
 
 const summary: Summary = {
   ...{
@@ -52,8 +51,8 @@ const measure = `<script>addEventListener("load", () => {
   document.title = inside && document.documentElement.scrollWidth <= innerWidth ? "fits" : "does not fit";
 });</script>`;
 
-test.skipIf(browser === undefined).each([1000, 400])(
-  "the report fits a browser window %d pixels wide",
+test.skipIf(browserPath === undefined).each([1000, 400])(
+  `the report fits a browser window %d pixels wide${unseen}`,
   async (width) => {
     const folder = mkdtempSync(join(tmpdir(), "facecraft-report-"));
     const [file, picture] = [join(folder, "report.html"), join(folder, "report.png")];
@@ -65,9 +64,9 @@ test.skipIf(browser === undefined).each([1000, 400])(
       `--user-data-dir=${folder}/profile`,
       `--window-size=${width},900`,
     ];
-    const dom = await output(browser as string, [...options, "--dump-dom", pathToFileURL(file).href]);
+    const dom = await output(browserPath as string, [...options, "--dump-dom", pathToFileURL(file).href]);
     expect(dom).toContain("<title>fits</title>");
-    await output(browser as string, [...options, `--screenshot=${picture}`, pathToFileURL(file).href]);
+    await output(browserPath as string, [...options, `--screenshot=${picture}`, pathToFileURL(file).href]);
     expect(statSync(picture).size).toBeGreaterThan(5_000);
   },
 );
