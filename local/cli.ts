@@ -56,7 +56,7 @@ const commands: Record<string, () => Promise<number>> = {
     if (code === 0) {
       const { nextSteps, published } = await import("./nextSteps.ts");
       const outputs = await stackOutputs(stack, isLocal(stack), env);
-      console.log(`\n${nextSteps(await published(stack, outputs)).join("\n")}`);
+      console.log(nextSteps(await published(stack, outputs)).join("\n"));
     }
     return code;
   },
