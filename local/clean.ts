@@ -6,7 +6,7 @@ import { refuseLocked } from "./locks.ts";
 import { local, paths, root, tools } from "./paths.ts";
 import { removeTree } from "./rootless.ts";
 import { Failure, say } from "./say.ts";
-import { type Place, places, sizesOf, strangers, whereIs } from "./space.ts";
+import { amount, type Place, places, type Size, sizesOf, strangers, whereIs } from "./space.ts";
 
 /**
  * Removes all that this project has brought to this machine: tools, services with their data, packages, reports. Says what
@@ -64,25 +64,26 @@ function* stacks(): Generator<[project: string, stack: string, resources: number
 async function remove(all: boolean): Promise<void> {
   const found = places();
   const sizes = await sizesOf(found);
-  let total = 0;
+  let [total, removed] = [0, false];
   for (const [index, place] of found.entries()) {
-    const size = sizes[index]?.bytes ?? 0;
+    const size = sizes[index] as Size;
     if (place.shared && !all) {
-      say(`${formatBytes(size)} stay: ${described(place)}; \`make clean ALL=1\` removes that, too`);
+      say(`${amount(size)} stay: ${described(place)}; \`make clean ALL=1\` removes that, too`);
       continue;
     }
     for (const path of place.paths) {
       await unmountBelow(path);
       await removeTree(path);
     }
-    total += size;
-    say(`removed ${formatBytes(size)}: ${described(place)}`);
+    removed = true;
+    total += size.bytes;
+    say(`removed ${amount(size)}: ${described(place)}`);
   }
   const { cache } = strangers();
   if (all && cache.length > 0) {
     say(`left in the cache folder, because it is not this project's: ${some(cache)}`);
   }
-  say(total > 0 ? `${formatBytes(total)} are free again` : "there was nothing to remove");
+  say(removed ? `${formatBytes(total)} are free again` : "there was nothing to remove");
 }
 
 function described(place: Place): string {

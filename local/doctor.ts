@@ -12,7 +12,7 @@ import { knownPorts } from "./ports.ts";
 import { provenOrigin } from "./proof.ts";
 import { sentences, whatRootlessLacks } from "./rootless.ts";
 import { runningServices } from "./services.ts";
-import { places, sizesOf, whereIs } from "./space.ts";
+import { amount, places, type Size, sizesOf, whereIs } from "./space.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { standIns } from "./standins/models/models.ts";
 import { pinnedOnly, readLock, thisPlatform, toolDownload } from "./toolLock.ts";
@@ -128,10 +128,7 @@ export async function doctor(): Promise<boolean> {
 async function space(): Promise<string[][]> {
   const found = places();
   const sizes = await sizesOf(found);
-  const rows = found.map((place, index) => {
-    const { bytes = 0, all = true } = sizes[index] ?? {};
-    return [place.what, `${all ? "" : "at least "}${formatBytes(bytes)}`, whereIs(place)];
-  });
+  const rows = found.map((place, index) => [place.what, amount(sizes[index] as Size), whereIs(place)]);
   const { bavail, bsize } = statfsSync(existsSync(tools) ? tools : root);
   return [...rows, ["free on this disk", formatBytes(bavail * bsize), ""]];
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { defaultCacheDir } from "../artifacts/cache.ts";
+import { formatBytes } from "../artifacts/text.ts";
 import { type Ended, run, which } from "./exec.ts";
 import { local, root, tools } from "./paths.ts";
 import { inUserNamespace } from "./rootless.ts";
@@ -97,12 +98,26 @@ export function whereIs({ paths }: Place): string {
   return path.startsWith(`${root}/`) ? relative(root, path) : path;
 }
 
+/** What is known of how much of the disk something takes. */
+export interface Size {
+  bytes: number;
+  /** False where a part of it could not be read. */
+  all: boolean;
+}
+
+/** For people. */
+export function amount({ bytes, all }: Size): string {
+  if (!all && bytes === 0) {
+    return "an unknown size";
+  }
+  return `${all ? "" : "at least "}${formatBytes(bytes)}`;
+}
+
 /**
- * How much of the disk places take, in bytes, in their order; a file with two names counts where it is met first.
- *
- * @returns `all` false where a part of one could not be read
+ * How much of the disk places take, in their order; a file with two names counts where it is met first. Nothing is known
+ * where there is no `du`.
  */
-export async function sizesOf(places: readonly Place[]): Promise<{ bytes: number; all: boolean }[]> {
+export async function sizesOf(places: readonly Place[]): Promise<Size[]> {
   const paths = places.flatMap((place) => place.paths);
   if (paths.length === 0) {
     return [];
@@ -115,14 +130,14 @@ export async function sizesOf(places: readonly Place[]): Promise<{ bytes: number
   }
   return places.map((place) => ({
     bytes: place.paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0),
-    all: code === 0 || place.paths.every((path) => sizes.has(path)),
+    all: code === 0,
   }));
 }
 
 /** Of files that belong to users of a namespace, only root of that namespace can tell. */
 async function diskUsage(paths: readonly string[]): Promise<Ended> {
   const command = ["du", "-sk", ...paths];
-  const own = await run("du", command.slice(1));
+  const own = await run("du", command.slice(1)).catch(() => ({ code: 127, stdout: "", text: "" }));
   if (own.code === 0 || process.getuid?.() === 0 || !which("rootlesskit", toolPath())) {
     return own;
   }
