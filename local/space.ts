@@ -20,8 +20,8 @@ export interface Place {
 const inTools =
   /^(bin|libexec|node|downloads|docker|pulumi-home|pulumi-home-archive|python-\w+|go|node-compile-cache|test-results\.json|home|cache|local|CACHEDIR\.TAG|(base|debian|package|image)-\w{6})$/;
 
-/** Names in the cache: verified files and what is known of them, named for their sha256, and what set-ups have made. */
-const inCache = /^([0-9a-f]{64}(\..*)?|made)$/;
+/** Names in the cache: verified files and what is known of them, named for their sha256, what set-ups have made, and how long they took. */
+const inCache = /^([0-9a-f]{64}(\..*)?|made|durations\.json)$/;
 
 /** What of the folder of services and stacks is told apart; all of it is ours. */
 const inLocal: Record<string, RegExp> = {
