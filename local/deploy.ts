@@ -50,9 +50,14 @@ export function deployed(stack: string): LockedStack {
 }
 
 /** Updates a deploy stack that is not local: its config stands in deploy/compose/Pulumi.<stack>.yaml. */
-export function deployElsewhere(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
+export async function deployElsewhere(stack: string, env: NodeJS.ProcessEnv): Promise<number> {
   const yes = process.stdout.isTTY ? [] : ["--yes", "--non-interactive"];
-  return runUpdate(["up", "--stack", stack, ...yes], { cwd: folder, env });
+  const code = await runUpdate(["up", "--stack", stack, "--suppress-outputs", ...yes], { cwd: folder, env });
+  if (code === 0) {
+    const url = await output("pulumi", ["stack", "output", "url", "--stack", stack], { cwd: folder, env });
+    console.log(`\nFacecraft runs at ${url.trim()}, as its Docker host sees it.`);
+  }
+  return code;
 }
 
 /** Stops what deploy started; its volumes stay. */

@@ -99,6 +99,8 @@ afterEach(async () => {
   await page?.close();
 });
 
+type Box = Awaited<ReturnType<ReturnType<Page["locator"]>["boundingBox"]>>;
+
 const choose = (name = "me.png", bytes = readFileSync(picture)) =>
   page.getByLabel("Choose a picture").setInputFiles({ name, mimeType: "image/png", buffer: bytes });
 
@@ -233,6 +235,25 @@ describe.skipIf(browserPath === undefined)(`the page at /${unseen}`, () => {
     await page.getByAltText("The portrait that was made of astronaut.png").waitFor();
     await page.keyboard.press("Tab");
     expect(await page.evaluate("document.activeElement.textContent")).toBe("Save the portrait");
+  });
+
+  test("takes a picture that is dropped, and one that is pasted", async () => {
+    await page.goto(address);
+    const { x, y, width, height } = (await page.locator("#drop").boundingBox()) as NonNullable<Box>;
+    const devtools = await page.context().newCDPSession(page);
+    for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+      const data = { items: [], files: [picture], dragOperationsMask: 1 };
+      await devtools.send("Input.dispatchDragEvent", { type, x: x + width / 2, y: y + height / 2, data });
+    }
+    await page.getByAltText("The portrait that was made of astronaut.png").waitFor();
+
+    await page.evaluate(`(() => {
+      const clipboardData = new DataTransfer();
+      clipboardData.items.add(new File([new Uint8Array(9)], "pasted.png", { type: "image/png" }));
+      document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+    })()`);
+    await page.getByAltText("The portrait that was made of pasted.png").waitFor();
+    expect(page.url()).toBe(address);
   });
 
   test("makes a portrait without JavaScript, too", async () => {
