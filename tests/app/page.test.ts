@@ -229,7 +229,7 @@ describe.skipIf(browserPath === undefined)(`the page at /${unseen}`, () => {
     const chooser = page.waitForEvent("filechooser");
     await page.goto(address);
     await page.keyboard.press("Tab");
-    expect(await page.evaluate("getComputedStyle(document.querySelector('#drop')).outlineStyle")).toBe("solid");
+    expect(await page.evaluate("getComputedStyle(document.querySelector('#zone')).outlineStyle")).toBe("solid");
     await page.keyboard.press("Enter");
     await (await chooser).setFiles(picture);
     await page.getByAltText("The portrait that was made of astronaut.png").waitFor();
@@ -239,7 +239,7 @@ describe.skipIf(browserPath === undefined)(`the page at /${unseen}`, () => {
 
   test("takes a picture that is dropped, and one that is pasted", async () => {
     await page.goto(address);
-    const { x, y, width, height } = (await page.locator("#drop").boundingBox()) as NonNullable<Box>;
+    const { x, y, width, height } = (await page.locator("#zone").boundingBox()) as NonNullable<Box>;
     const devtools = await page.context().newCDPSession(page);
     for (const type of ["dragEnter", "dragOver", "drop"] as const) {
       const data = { items: [], files: [picture], dragOperationsMask: 1 };
