@@ -7,9 +7,12 @@ import { cacheBounds } from "../../local/cacheBounds.ts";
 import { run } from "../../local/exec.ts";
 import { local, paths } from "../../local/paths.ts";
 import { knownPorts } from "../../local/ports.ts";
+import { inUserNamespace, namespaceEnvironment, removeTree } from "../../local/rootless.ts";
 import { describeStandIn, type StandInGpu } from "../../local/standins/gpu/spec.ts";
 import { toolPath } from "../../local/tools.ts";
 import { listDevices } from "../../plan/devices.ts";
+
+const rootless = process.getuid?.() !== 0;
 
 export const builderName = "facecraft-test-gpu";
 
@@ -30,7 +33,7 @@ export class GpuBuilder {
     const instance = { Name: builderName, Driver: "remote", Nodes: [node] };
     writeFileSync(join(builder.buildx, "instances", builderName), JSON.stringify(instance));
     // Another clone that shares the tools may run the same test.
-    for (const root of [join(local, "test-gpu"), join(builder.#folder, "root")]) {
+    for (const root of [join(local, rootless ? "test-gpu-rootless" : "test-gpu"), join(builder.#folder, "root")]) {
       if (await builder.#run(root)) {
         return builder;
       }
@@ -50,9 +53,11 @@ export class GpuBuilder {
         "[cdi]",
         `specDirs = ["${this.#specs}"]`,
         'autoAllowed = ["nvidia.com/gpu"]',
+        ...(rootless ? ["[otel]", `socketPath = "${join(this.#folder, "otel.sock")}"`] : []),
         "[worker.containerd]",
         "enabled = false",
         "[worker.oci]",
+        ...(rootless ? ["rootless = true"] : []),
         'networkMode = "host"',
         ...cacheBounds(root),
         `[registry."localhost:${knownPorts()?.registry}"]`,
@@ -62,8 +67,15 @@ export class GpuBuilder {
       ].join("\n"),
     );
     const out = openSync(join(this.#folder, "log"), "a");
-    const env = { ...process.env, PATH: toolPath(), OTEL_TRACES_EXPORTER: "none" };
-    const started = spawn("buildkitd", ["--config", config], { stdio: ["ignore", out, out], env });
+    const env = {
+      ...process.env,
+      PATH: toolPath(),
+      OTEL_TRACES_EXPORTER: "none",
+      ...(rootless ? namespaceEnvironment() : {}),
+    };
+    const buildkitd: [string, ...string[]] = ["buildkitd", "--config", config];
+    const [program, ...args] = rootless ? inUserNamespace([...buildkitd, "--rootless"]) : buildkitd;
+    const started = spawn(program, args, { stdio: ["ignore", out, out], env });
     closeSync(out);
     this.#process = started;
     for (let i = 0; i < 300 && started.exitCode === null; i++) {
@@ -112,7 +124,7 @@ export class GpuBuilder {
     const ended = new Promise((resolve) => this.#process?.once("exit", resolve));
     this.#process?.kill();
     await ended;
-    rmSync(this.#folder, { recursive: true, force: true });
+    await removeTree(this.#folder);
   }
 }
 
