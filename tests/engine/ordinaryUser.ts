@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { hasDebian, unpackDebian } from "../../local/debian.ts";
@@ -135,4 +135,16 @@ export class OrdinaryUser {
     await this.run(["local/run", "down"]);
     await run("rm", ["-rf", this.folder]);
   }
+}
+
+/** Command lines that name something in a folder. */
+export function processesOf(folder: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return command.includes(folder) ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
 }

@@ -1,11 +1,11 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { baseImages } from "../../local/base.ts";
 import { output } from "../../local/exec.ts";
 import { paths } from "../../local/paths.ts";
 import { toolPath } from "../../local/tools.ts";
-import { OrdinaryUser, whyNobodyElse } from "./ordinaryUser.ts";
+import { OrdinaryUser, processesOf, whyNobodyElse } from "./ordinaryUser.ts";
 
 const skipped = whyNobodyElse ? ` (skipped: ${whyNobodyElse})` : "";
 
@@ -114,15 +114,3 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
     expect(existsSync(folder)).toBe(false);
   });
 });
-
-/** Command lines that name something in a folder. */
-function processesOf(folder: string): string[] {
-  return readdirSync("/proc").flatMap((pid) => {
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-      return command.includes(folder) ? [command] : [];
-    } catch {
-      return [];
-    }
-  });
-}
