@@ -22,6 +22,9 @@ export type World = Record<string, Answer>;
 const systemStore = "/etc/ssl/certs/ca-certificates.crt";
 const programs = ["unshare", "ip", "mount", "openssl"];
 const systemPath = `${process.env.PATH}:/usr/sbin:/sbin`;
+/** An ordinary user is root of a user namespace first. */
+export const asRoot: readonly string[] = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+const unshared = ["unshare", ...asRoot, "-n", "-m", "--propagation", "private"];
 
 /** Why a test cannot have a network of its own here; undefined where it can. */
 export const noNamespace: string | undefined = (() => {
@@ -32,9 +35,9 @@ export const noNamespace: string | undefined = (() => {
   if (!existsSync(systemStore)) {
     return `the system's certificate store is not ${systemStore}`;
   }
-  const args = ["-n", "-m", "--propagation", "private", "ip", "link", "set", "lo", "up"];
-  const tried = spawnSync("unshare", args, { env: { PATH: systemPath } });
-  return tried.status === 0 ? undefined : "making a network namespace takes root";
+  const [program = "", ...args] = [...unshared, "ip", "link", "set", "lo", "up"];
+  const tried = spawnSync(program, args, { env: { PATH: systemPath } });
+  return tried.status === 0 ? undefined : "making a network namespace takes root, or a user namespace";
 })();
 
 export interface InWorld extends Result {
@@ -88,7 +91,7 @@ export async function inWorld(
     for (const name of ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE"]) {
       delete env[name];
     }
-    const unshare = ["unshare", "-n", "-m", "--propagation", "private", "sh", "-c", script, "sh"];
+    const unshare = [...unshared, "sh", "-c", script, "sh"];
     const withPath = ["env", `PATH=${env.PATH}`, ...command];
     const result = await run([...unshare, ...withPath], options.cwd, { ...env, PATH: systemPath });
     return { ...result, asked: readFileSync(join(folder, "asked"), "utf8").split("\n").filter(Boolean) };

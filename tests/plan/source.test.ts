@@ -25,11 +25,13 @@ const dockerfile = readDockerfile("docker/Dockerfile.cpu");
 let folder: string;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "facecraft-source-"));
+  // What a test puts beside it is its own, too.
+  folder = join(mkdtempSync(join(tmpdir(), "facecraft-source-")), "repository");
+  mkdirSync(folder);
   write("requirements.txt", "torch==2.0.1\n");
   write("src/facecraft/main.py", "app = None\n");
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => rmSync(join(folder, ".."), { recursive: true, force: true }));
 
 function write(path: string, text: string): void {
   mkdirSync(join(folder, path, ".."), { recursive: true });

@@ -2,11 +2,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { asRoot } from "../namespace.ts";
 import { run } from "../run.ts";
 import { Contents, hasOpenssl, serve, serveProxy, serveTls, sha256, temporaryFolder } from "./server.ts";
 
-const canMount =
-  process.getuid?.() === 0 && process.platform === "linux" && spawnSync("unshare", ["-m", "true"]).status === 0;
+const canMount = process.platform === "linux" && spawnSync("unshare", [...asRoot, "-m", "true"]).status === 0;
 const repositoryModule = join(import.meta.dirname, "../../registry/repository.ts");
 const program = `import { Repository } from ${JSON.stringify(repositoryModule)};
 const [name, digest] = process.argv.slice(1);
@@ -83,7 +83,7 @@ describe.skipIf(!hasOpenssl)("a registry with a CA of its own", () => {
     copyFileSync(store, bundle);
     writeFileSync(bundle, `${execFileSync("cat", [bundle, ca])}`);
     // In a mount namespace of its own, so that nobody else trusts it.
-    const inside = ["unshare", "-m", "sh", "-c", `mount --bind ${bundle} ${store} && exec "$@"`, "sh"];
+    const inside = ["unshare", ...asRoot, "-m", "sh", "-c", `mount --bind ${bundle} ${store} && exec "$@"`, "sh"];
     expect(await fetched(name, digest, { HTTPS_PROXY: proxy.url }, inside)).toBe("the blob");
   });
 
