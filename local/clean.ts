@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { formatBytes } from "../artifacts/text.ts";
 import { locked, unmountBelow } from "./leftovers.ts";
-import { refuseLocked } from "./locks.ts";
 import { local, paths, root, tools } from "./paths.ts";
 import { removeTree } from "./rootless.ts";
 import { Failure, say } from "./say.ts";
 import { amount, type Place, places, type Size, sizesOf, strangers, whereIs } from "./space.ts";
+import { claim } from "./unlock.ts";
 
 /**
  * Removes all that this project has brought to this machine: tools, services with their data, packages, reports. Says what
@@ -29,7 +29,7 @@ export async function clean({ all, stop }: { all: boolean; stop: () => Promise<v
     return;
   }
   await locked(async () => {
-    refuseInUse();
+    await refuseInUse();
     await stop();
     await remove(all);
   });
@@ -38,14 +38,14 @@ export async function clean({ all, stop }: { all: boolean; stop: () => Promise<v
   }
 }
 
-function refuseInUse(): void {
+async function refuseInUse(): Promise<void> {
   for (const [project, stack, resources] of stacks()) {
-    refuseLocked({ state: paths.state, project, stack }, "make unlock");
+    const own = stack === "local" ? "" : ` STACK=${stack}`;
+    const unlock = project === "facecraft-deploy" ? `PROJECT=deploy make unlock${own}` : `make unlock${own}`;
+    await claim({ state: paths.state, project, stack }, unlock);
     // Containers of our own Docker go with it; those of the user's would have nobody who knows of them.
     if (project === "facecraft-deploy" && resources > 1 && !existsSync(join(tools, "docker"))) {
-      throw new Failure(
-        `The deploy stack ${stack} still runs in your Docker. Type \`make undeploy${stack === "local" ? "" : ` STACK=${stack}`}\` first.`,
-      );
+      throw new Failure(`The deploy stack ${stack} still runs in your Docker. Type \`make undeploy${own}\` first.`);
     }
   }
 }
@@ -79,9 +79,14 @@ async function remove(all: boolean): Promise<void> {
     total += size.bytes;
     say(`removed ${amount(size)}: ${described(place)}`);
   }
-  const { cache } = strangers();
-  if (all && cache.length > 0) {
-    say(`left in the cache folder, because it is not this project's: ${some(cache)}`);
+  const left = strangers();
+  for (const [folder, names] of [
+    ["tools", left.tools],
+    ["cache", all ? left.cache : []],
+  ] as const) {
+    if (names.length > 0) {
+      say(`left in the ${folder} folder, because it is not this project's: ${some(names)}`);
+    }
   }
   say(removed ? `${formatBytes(total)} are free again` : "there was nothing to remove");
 }

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -111,4 +112,21 @@ test("leaves a stack that is deployed in the user's Docker to `make undeploy`", 
     "The deploy stack local-gpu still runs in your Docker. Type `make undeploy STACK=local-gpu` first.",
   );
   expect(readFileSync(state, "utf8")).toContain("resources");
+});
+
+test("is not held up by the lock of an update that was killed", { timeout: 60_000 }, async () => {
+  used();
+  const state = join(clone.tools, "local/state/.pulumi");
+  const lock = { pid: 2 ** 22 - 3, username: "ann", hostname: hostname(), timestamp: new Date().toISOString() };
+  for (const [file, content] of Object.entries({
+    "stacks/facecraft/local.json": { checkpoint: { latest: null } },
+    "locks/organization/facecraft/local/0f3c.json": lock,
+  })) {
+    mkdirSync(dirname(join(state, file)), { recursive: true });
+    writeFileSync(join(state, file), JSON.stringify(content));
+  }
+  const { code, text } = await clean();
+  expect({ code, text }).toMatchObject({ code: 0 });
+  expect(text).toContain("the stack local was locked by process 4194301 of ann@");
+  expect(existsSync(clone.tools)).toBe(false);
 });
