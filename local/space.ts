@@ -27,7 +27,7 @@ const inCache = /^([0-9a-f]{64}(\..*)?|made|durations\.json)$/;
 const inLocal: Record<string, RegExp> = {
   "the builder's cache": /^buildkit/,
   "images in the local registry": /^registry$/,
-  "containers of the local Docker": /^docker$/,
+  "containers of the local Docker": /^docker(-rootless)?$/,
   "base images, models and wheels to build with": /^(base|artifacts|wheels)$/,
   "state, settings and logs of the local stacks": /./,
 };
