@@ -81,7 +81,8 @@ describe.runIf(process.platform === "linux")("what an update starts", () => {
     await ended(child);
     process.kill(pidOf("engine"), "SIGKILL");
     expect(lives(pidOf("plugin"))).toBe(true);
-    expect(await endLeftovers()).toBeGreaterThan(0);
+    // A test that runs at the same time may have been faster.
+    await endLeftovers();
     expect(lives(pidOf("plugin"))).toBe(false);
   });
 
