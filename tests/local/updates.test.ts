@@ -79,8 +79,8 @@ describe.runIf(process.platform === "linux")("what an update starts", () => {
     await until(() => pidOf("engine") > 0);
     child.kill("SIGKILL");
     await ended(child);
-    process.kill(pidOf("engine"), "SIGKILL");
     expect(lives(pidOf("plugin"))).toBe(true);
+    process.kill(pidOf("engine"), "SIGKILL");
     // A test that runs at the same time may have been faster.
     await endLeftovers();
     expect(lives(pidOf("plugin"))).toBe(false);
