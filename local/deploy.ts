@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { dockerEnvironment } from "./docker.ts";
 import { output } from "./exec.ts";
 import { freePort } from "./freePort.ts";
@@ -11,6 +12,7 @@ import { claim } from "./unlock.ts";
 import { runUpdate } from "./updates.ts";
 
 const folder = join(root, "deploy/compose");
+const readySeconds = 60;
 const unattended = ["--yes", "--skip-preview", "--non-interactive", "--suppress-progress", "--suppress-outputs"];
 
 /**
@@ -101,11 +103,20 @@ async function writeConfig(stack: string): Promise<string> {
   return file;
 }
 
+/** Waits for an image that ran before and whose daemon has only just been started again. */
 async function ready(url: string): Promise<string> {
-  const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(15_000) });
-  const text = await response.text();
-  if (!response.ok) {
-    throw new Failure(`${url}/ready answered ${response.status}: ${text}`);
+  const until = performance.now() + readySeconds * 1000;
+  for (;;) {
+    const answer = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(15_000) }).then(
+      async (response) => ({ ok: response.ok, said: `${response.status} ${await response.text()}` }),
+      (error: Error) => ({ ok: false, said: ((error.cause as Error | undefined) ?? error).message }),
+    );
+    if (answer.ok) {
+      return answer.said;
+    }
+    if (performance.now() > until) {
+      throw new Failure(`${url}/ready is not ready after ${readySeconds} s: ${answer.said}`);
+    }
+    await sleep(500);
   }
-  return `${response.status} ${text}`;
 }
