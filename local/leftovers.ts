@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { withLock } from "../artifacts/lock.ts";
 import { output } from "./exec.ts";
 import { bin, libexec, local, paths, tools } from "./paths.ts";
+import { removeTree } from "./rootless.ts";
 import { Failure } from "./say.ts";
 import { endLeftovers } from "./updates.ts";
 
@@ -37,7 +38,7 @@ async function sweep(): Promise<void> {
     for (const left of namesIn(folder).filter((entry) => name.test(entry))) {
       const path = join(folder, left);
       await unmountBelow(path);
-      await rm(path, { recursive: true, force: true });
+      await removeTree(path);
     }
   }
 }
