@@ -12,7 +12,7 @@ describe.runIf(hasDocker)("a builder in Docker (needs root)", () => {
   test("the example application is built, proven and published by a builder in Docker", async () => {
     expect(await tools.command("up")).toSucceed();
     const outputs = JSON.parse((await tools.command("outputs")).text);
-    expect(outputs).toMatchObject({ variant: "cpu", proof: { boot: "ok", portrait: "ok" } });
+    expect(outputs).toMatchObject({ variant: "cpu", proof: { boot: "passed", portrait: "passed" } });
     const preview = await tools.command("preview");
     expect(preview).toSucceed();
     expect(preview.text).toMatch(/\d+ unchanged/);
