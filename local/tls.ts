@@ -30,7 +30,8 @@ export async function certificate(): Promise<Certificate> {
     await mkdir(local, { recursive: true });
     const fresh = await mkdtemp(`${paths.tls}.new-`);
     const openssl = (...args: string[]) => output("openssl", args, { cwd: fresh });
-    const elliptic = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"];
+    // The LibreSSL of macOS knows -noenc by its older name only.
+    const elliptic = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     await openssl(
       "req",
       "-x509",
