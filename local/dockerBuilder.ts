@@ -96,7 +96,9 @@ export async function startDockerBuilder(ports: Ports): Promise<void> {
     found = undefined;
   }
   if (found === undefined) {
-    await createAndStart(docker, await obtainImage(docker, ownImage), settings);
+    const image = await obtainImage(docker, ownImage);
+    say(`making a builder in the Docker at ${docker.address}: ${container}`);
+    await createAndStart(docker, image, settings);
   } else if (!found.running) {
     await docker.call("container", "start", container);
   } else if (found.digest !== digest) {
