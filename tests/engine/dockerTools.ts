@@ -25,7 +25,7 @@ export class DockerTools {
   }
 
   static async make(): Promise<DockerTools> {
-    const folder = mkdtempSync(join(tools, "docker-test-"));
+    const folder = mkdtempSync(join(local, "docker-test-"));
     mkdirSync(join(folder, "local/base"), { recursive: true });
     const parts = [
       "bin",
