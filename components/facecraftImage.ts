@@ -106,8 +106,7 @@ export class FacecraftImage extends pulumi.ComponentResource {
         tags: isSigned ? tags.slice(1) : tags,
         labels: args.labels,
         exports: [args.push ? { raw: registryExport } : { cacheonly: {} }],
-        ...(args.push &&
-          args.cacheRepository && { cacheTo: [{ registry: { ref: cacheRef(args), mode: "max" as const } }] }),
+        ...(args.push && args.cacheRepository && { cacheTo: [{ registry: { ...cacheWriting, ref: cacheRef(args) } }] }),
         buildOnPreview: false,
       },
       // What a deploy stack may run stays in the registry, whatever this stack does next.
@@ -248,6 +247,12 @@ function credentialsOf({ registryAuth }: FacecraftImageArgs): Credentials | unde
 
 // Not `push: true`: with it, every preview skips its build. Media types are named because BuildKit's default varies.
 const registryExport = "type=registry,oci-mediatypes=true";
+
+/**
+ * All stages. What is in no layer of the image is compressed for speed, because only builders read it. As an image: without that,
+ * the plugin asks for an index whose parts are no manifests, which many a registry refuses.
+ */
+const cacheWriting = { mode: "max", imageManifest: true, compression: "zstd", compressionLevel: 1 } as const;
 
 function cacheRef(args: FacecraftImageArgs): string {
   return `${args.cacheRepository}:buildcache-${args.variant}`;

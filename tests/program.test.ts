@@ -301,7 +301,9 @@ describe("the program", () => {
     const ref = "docker.io/djok/cache:buildcache-cpu";
     expect(proof.cacheFrom).toEqual([{ registry: { ref } }]);
     expect(proof).not.toHaveProperty("cacheTo");
-    expect(release.cacheTo).toEqual([{ registry: { ref, mode: "max" } }]);
+    expect(release.cacheTo).toEqual([
+      { registry: { ref, mode: "max", imageManifest: true, compression: "zstd", compressionLevel: 1 } },
+    ]);
   });
 });
 
