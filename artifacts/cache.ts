@@ -3,12 +3,10 @@ import type { Stats } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join, resolve } from "node:path";
-import { ArtifactError } from "./errors.ts";
 import { hashFile } from "./hash.ts";
 import { openRegular } from "./local.ts";
 import type { Sha256 } from "./pins.ts";
 import { type CacheRecord, parseRecord } from "./record.ts";
-import { userHome } from "./userHome.ts";
 
 /** What a mirror just told us about the file. */
 export type Confirmation = Pick<CacheRecord, "confirmedAtMs" | "sources"> & { downloadSha256?: string };
@@ -24,22 +22,6 @@ const abandonedAfterMs = 24 * 60 * 60_000;
 // Who works without the lock: nobody can tell whether the owner of such a part file still lives.
 const unlocked = "unlocked";
 const partName = /^[0-9a-f]{64}\.[0-9a-z]+\.[0-9a-f]+\.part$/;
-
-/** FACECRAFT_CACHE, else $XDG_CACHE_HOME/facecraft, else ~/.cache/facecraft. */
-export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.FACECRAFT_CACHE) {
-    return env.FACECRAFT_CACHE;
-  }
-  return join(env.XDG_CACHE_HOME || join(home(), ".cache"), "facecraft");
-}
-
-function home(): string {
-  const folder = userHome();
-  if (folder !== undefined) {
-    return folder;
-  }
-  throw new ArtifactError("disk", "this user has no home folder; set FACECRAFT_CACHE to a folder for verified files");
-}
 
 /** Files addressed by the sha256 of their bytes. A name appears only by renaming a whole, verified file. */
 export class Cache {

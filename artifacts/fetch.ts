@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
-import { Cache, type CacheEntry, defaultCacheDir } from "./cache.ts";
+import { Cache, type CacheEntry } from "./cache.ts";
+import { defaultCacheDir } from "./cacheDir.ts";
 import { ArtifactError, type ArtifactErrorCode, asArtifactError } from "./errors.ts";
 import { lockScope, withLock } from "./lock.ts";
 import type { MeasureOptions } from "./measure.ts";

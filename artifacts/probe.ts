@@ -1,4 +1,5 @@
-import { Cache, defaultCacheDir } from "./cache.ts";
+import { Cache } from "./cache.ts";
+import { defaultCacheDir } from "./cacheDir.ts";
 import { type ArtifactErrorCode, asArtifactError } from "./errors.ts";
 import { briefly, type MeasureOptions, measure } from "./measure.ts";
 import { parseSha256, type Sha256 } from "./pins.ts";

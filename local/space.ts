@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
-import { defaultCacheDir } from "../artifacts/cache.ts";
+import { defaultCacheDir } from "../artifacts/cacheDir.ts";
 import { formatBytes } from "../artifacts/text.ts";
 import { type Ended, run, which } from "./exec.ts";
 import { local, root, tools } from "./paths.ts";

@@ -2,7 +2,8 @@
 // MODEL=codeformer takes one (or several, with commas); CHECK=1 changes nothing and fails when a pin is not upstream's;
 // FORCE=1 also pins what looks like no model.
 import { statSync } from "node:fs";
-import { Cache, defaultCacheDir } from "../artifacts/cache.ts";
+import { Cache } from "../artifacts/cache.ts";
+import { defaultCacheDir } from "../artifacts/cacheDir.ts";
 import { ActionableError, ArtifactError } from "../artifacts/errors.ts";
 import { type Measured, measure } from "../artifacts/measure.ts";
 import { parseSha256, sha256Fault } from "../artifacts/pins.ts";

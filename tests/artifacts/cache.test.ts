@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { defaultCacheDir } from "../../artifacts/cache.ts";
+import { defaultCacheDir } from "../../artifacts/cacheDir.ts";
 import { noise, serve, sha256, staticFile, temporaryFolder } from "./server.ts";
 import { files, trial } from "./trial.ts";
 
