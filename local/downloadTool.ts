@@ -1,6 +1,7 @@
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Cache, defaultCacheDir } from "../artifacts/cache.ts";
+import { Cache } from "../artifacts/cache.ts";
+import { defaultCacheDir } from "../artifacts/cacheDir.ts";
 import { ArtifactError, type ArtifactErrorCode } from "../artifacts/errors.ts";
 import { fetchArtifact } from "../artifacts/fetch.ts";
 import { readText } from "../artifacts/glance.ts";
@@ -11,6 +12,7 @@ import { isExecutable, output } from "./exec.ts";
 import { type Proof, writeProof } from "./proof.ts";
 import { Failure, say } from "./say.ts";
 import { sumIn } from "./sumList.ts";
+import { aside } from "./timeline.ts";
 import { pinnedOnly, type ToolDownload, toolDownload } from "./toolLock.ts";
 import { wantedVersion } from "./versions.ts";
 
@@ -38,7 +40,7 @@ export async function downloadTool(
     return false;
   }
   const proof = await judgeOf(tool, download);
-  const archive = proof && (await fetchTool(tool, proof, download));
+  const archive = proof && (await aside(() => fetchTool(tool, proof, download)));
   if (proof === undefined || archive === undefined) {
     return false;
   }

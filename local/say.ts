@@ -1,21 +1,23 @@
 import { ActionableError } from "../artifacts/errors.ts";
 
+export { timed } from "./timeline.ts";
+
+/** Who writes instead, while lines on the terminal change: messages go above them. */
+let writer: ((text: string) => void) | undefined;
+
+export function divert(instead: typeof writer): void {
+  writer = instead;
+}
+
 /** What this command is doing, on standard error: standard output belongs to results such as `make outputs`. */
 export function say(message: string): void {
-  process.stderr.write(`[local] ${message}\n`);
+  const text = `[local] ${message}\n`;
+  if (writer) {
+    writer(text);
+  } else {
+    process.stderr.write(text);
+  }
 }
 
 /** A failure of what brings up the tools and services. */
 export class Failure extends ActionableError {}
-
-/** Says what takes long, and how long it took. */
-export async function timed<T>(message: string, work: () => Promise<T>): Promise<T> {
-  say(message);
-  const start = performance.now();
-  const result = await work();
-  const seconds = (performance.now() - start) / 1000;
-  if (seconds > 5) {
-    say(`  done in ${seconds.toFixed(0)} s: ${message}`);
-  }
-  return result;
-}
