@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { output } from "./exec.ts";
+import { output, run } from "./exec.ts";
 import { paths, root, tools, userHome } from "./paths.ts";
 import { certificate } from "./tls.ts";
 import { pinnedOnly } from "./toolLock.ts";
@@ -89,6 +89,19 @@ export async function stackOutputs(
   const { checkpoint } = JSON.parse(readFileSync(stateFile(stack), "utf8"));
   const resources: { type: string; outputs?: Record<string, unknown> }[] = checkpoint.latest?.resources ?? [];
   return resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
+}
+
+/**
+ * Whether all that a local stack's last update left in the world is known to be as it was. A refresh would then find nothing, and it
+ * costs as much as the rest of an update that has nothing to do: the engine starts every plugin once more for it.
+ */
+export async function isAsLeft(stack: string): Promise<boolean> {
+  if (!existsSync(stateFile(stack))) {
+    return false;
+  }
+  const env = await localEnvironment();
+  const { code } = await run(process.execPath, [join(root, "local/asLeft.ts"), stateFile(stack)], { cwd: root, env });
+  return code === 0;
 }
 
 /** Where the engine keeps the state of a local stack: in a folder of its own form (`pkg/backend/diy`). */

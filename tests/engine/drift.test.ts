@@ -40,6 +40,7 @@ describe("drift", () => {
     expect(text).toContain(`as left    ${clone.repository}@${released.digest}\n`);
     expect(text).toContain(`as left    ${clone.repository}:cpu\n           names ${released.digest}`);
     expect(text).toContain("6 as left, 0 changed, 0 not known");
+    expect(await clone.asLeft()).toBe(true);
     expect({ code, text }).toSucceed();
   });
 
@@ -47,6 +48,7 @@ describe("drift", () => {
     const other = await clone.moveTag("cpu");
     const foreign = await clone.moveTag(immutable, "somebody else's, too");
 
+    expect(await clone.asLeft()).toBe(false);
     const seen = await clone.drift();
     expect(seen.code).toBe(2);
     expect(seen.text).toContain(`changed    ${clone.repository}:cpu\n           names ${other}`);
@@ -69,6 +71,7 @@ describe("drift", () => {
 
   test("of a tag that is gone is put right, too", async () => {
     expect((await clone.registry("DELETE", "manifests/cpu")).status).toBe(202);
+    expect(await clone.asLeft()).toBe(false);
     expect((await clone.drift()).text).toContain(
       `changed    ${clone.repository}:cpu\n           is gone from the registry`,
     );
@@ -80,6 +83,7 @@ describe("drift", () => {
     const foreign = await clone.moveTag(immutable);
     await clone.registry("DELETE", `manifests/${released.digest}`);
     expect((await clone.drift()).code).toBe(2);
+    expect(await clone.asLeft()).toBe(false);
 
     const up = await clone.up();
     expect(up).toSucceed();
@@ -93,6 +97,7 @@ describe("drift", () => {
     const file = join(clone.artifacts, "codeformer.pth");
     const bytes = readFileSync(file);
     rmSync(file);
+    expect(await clone.asLeft()).toBe(false);
     const seen = await clone.drift();
     expect(seen.code).toBe(2);
     expect(seen.text).toMatch(/changed {4}CodeFormer \(.*\)\n +upstream removed http/);
@@ -104,11 +109,15 @@ describe("drift", () => {
 
     writeFileSync(file, bytes);
     expect(await clone.drift()).toSucceed();
+    // The server calls it another version, which a refresh writes down.
+    expect(await clone.asLeft()).toBe(false);
     expect(await clone.up()).toSucceed();
+    expect(await clone.asLeft()).toBe(true);
   });
 
   test("of a model whose upstream does not answer is not known, and an update goes on", async () => {
     await clone.serveModels(false);
+    expect(await clone.asLeft()).toBe(false);
     const seen = await clone.drift();
     expect(seen.code).toBe(3);
     expect(seen.text).toContain("3 as left, 0 changed, 3 not known");
@@ -128,6 +137,7 @@ describe("drift", () => {
     update.kill();
     await update.ended;
 
+    expect(await clone.asLeft()).toBe(false);
     const seen = await clone.drift();
     expect(seen.code).toBe(2);
     expect(seen.text).toContain(

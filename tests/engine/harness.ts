@@ -98,7 +98,9 @@ export class Clone {
       ...bases,
     };
     const file = `Pulumi.${this.stack}.yaml`;
-    writeFileSync(this.configFile, change(fillIn(readFileSync(join(root, file), "utf8"), values, file)));
+    // A cache would only be written: the builder has all of it.
+    const text = readFileSync(join(root, file), "utf8").replace(/^ *facecraft:cacheRepository:.*\n/m, "");
+    writeFileSync(this.configFile, change(fillIn(text, values, file)));
   }
 
   /** Sets a secret value of the stack's config; `writeConfig` takes it out again. */
@@ -148,6 +150,12 @@ export class Clone {
     const code = `m.drift(${JSON.stringify(this.stack)}, process.env).then((code) => { process.exitCode = code; })`;
     const script = `import("./local/drift.ts").then((m) => ${code})`;
     return run(["node", "-e", script], this.folder, this.environment);
+  }
+
+  /** Whether `make up` leaves out the refresh. */
+  async asLeft(): Promise<boolean> {
+    const file = join(this.state, ".pulumi/stacks/facecraft", `${this.stack}.json`);
+    return (await run(["node", join(root, "local/asLeft.ts"), file], this.folder, this.environment)).code === 0;
   }
 
   /** The same of a state that a test made up. */
