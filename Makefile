@@ -5,12 +5,12 @@ LINT = lint lint-python lint-python-format lint-shell lint-dockerfiles
 
 .PHONY: help up preview refresh drift deploy undeploy unlock outputs down destroy test test-unit test-engine test-long lint doctor
 .PHONY: update-checksums update-bases update-tools check-upstream image-report packages constraints
-.PHONY: sbom diff verify reproduce bench clean
+.PHONY: sbom diff verify reproduce bench share clean
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-up: ## Builds, proves and publishes the image of a stack (STACK=local; YES=1 asks nothing)
+up: ## Builds, proves and publishes the image of a stack (STACK=local; YES=1 asks nothing, REFRESH=1 refreshes in any case)
 	@local/run up
 
 preview: ## Shows what up would do and writes a report; pushes nothing, needs no account
@@ -91,8 +91,11 @@ verify: ## Says what is known of the stack's image (IMAGE=... for another), and 
 reproduce: ## Builds an image again (IMAGE=..., by default the stack's), in an empty cache, and says which layers are the same and why others are not
 	@local/run reproduce
 
-bench: ## Speed, memory and sizes against named rivals (BENCH=program, models, first-release or images for one part)
+bench: ## Speed, memory and sizes against named rivals (BENCH=program, models, first-release, images or, a quarter of an hour, setup for one part)
 	@local/run bench
+
+share: ## Lets every user of this machine take what was made here, from /var/cache/facecraft; for an administrator
+	@local/run share
 
 doctor: ## Says what is installed, what stands in for what, and what to do about what is missing
 	@local/run doctor

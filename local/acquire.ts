@@ -3,12 +3,14 @@ import { createHash } from "node:crypto";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ArtifactError } from "../artifacts/errors.ts";
 import { output, which } from "./exec.ts";
 import { root, tools } from "./paths.ts";
-import { Failure, timed } from "./say.ts";
-import { pinnedOnly, unpinned } from "./toolLock.ts";
+import { Failure, say } from "./say.ts";
+import { find, keep, take, type Wanted } from "./sharedCache.ts";
+import { timed } from "./timeline.ts";
+import { pinnedOnly, thisPlatform, unpinned } from "./toolLock.ts";
 
 /** Whether a site answers, whatever it says; an offline machine must not wait for long to find out. */
 export async function reachable(url: string, milliseconds = 5000): Promise<boolean> {
@@ -54,6 +56,26 @@ function recipeOf({ tool, main, define = {}, tags = [] }: GoBuild): string {
   return `${JSON.stringify({ main, define, tags, modules: modules.digest("hex") })}\n`;
 }
 
+/** Without what a debugger needs: to leave it out when linking alone costs the compiler a fifth more. */
+const flags = ["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w"];
+
+/** A built program in the cache. Of the same recipe and the same Go come the same bytes; where there is no Go, any will do. */
+function wantedOf(build: GoBuild): Wanted {
+  return { kind: `go-${build.program}`, recipe: { recipe: recipeOf(build), flags, platform: thisPlatform } };
+}
+
+/** Keeps a program that was built for the next clone, unless that has been done. */
+export async function keepBuilt(build: GoBuild, folder: string): Promise<void> {
+  if (find(wantedOf(build))?.note.go === goVersion(build)) {
+    return;
+  }
+  await keep(wantedOf(build), { [build.program]: join(folder, build.program) }, { go: goVersion(build) });
+}
+
+function goVersion({ tool }: GoBuild): string | undefined {
+  return which("go") ? goEnv("GOVERSION", join(root, "local/tools", tool)) : undefined;
+}
+
 const recipeFile = (program: string, folder: string) => join(folder, `.${program}.json`);
 
 /** Whether a program that is there was built as it is wanted. One without a recipe was built before there were any, without tags. */
@@ -65,8 +87,32 @@ export function isBuilt(build: GoBuild, folder: string): boolean {
   return existsSync(recipe) ? readFileSync(recipe, "utf8") === recipeOf(build) : (build.tags ?? []).length === 0;
 }
 
-/** Builds a program from Go modules into a folder; go.sum pins all of them. @throws Failure when there is no Go, or the build fails */
+/**
+ * Builds a program from Go modules into a folder, which go.sum pins; or takes it from the cache, where a clone has kept it that
+ * built it from the same ones.
+ *
+ * @throws Failure when there is no Go, or the build fails
+ */
 export async function goBuild(build: GoBuild, folder: string): Promise<void> {
+  const target = join(folder, build.program);
+  const version = goVersion(build);
+  const kept = await take(
+    wantedOf(build),
+    () => target,
+    ({ note }) => version === undefined || note.go === version,
+  );
+  if (kept !== undefined) {
+    say(`${build.program}: taken from the cache, where a clone that built it on ${kept.made.slice(0, 10)} kept it`);
+  } else {
+    await inTurn(() => buildWithGo(build, target));
+  }
+  await writeFile(recipeFile(build.program, folder), recipeOf(build));
+  if (kept === undefined) {
+    await keepBuilt(build, folder);
+  }
+}
+
+async function buildWithGo(build: GoBuild, target: string): Promise<void> {
   if (!which("go")) {
     const why = `it is not installed and cannot be downloaded, and there is no Go to build it with`;
     throw pinnedOnly()
@@ -75,27 +121,49 @@ export async function goBuild(build: GoBuild, folder: string): Promise<void> {
   }
   const defines = Object.entries(build.define ?? {}).map(([name, value]) => `-X ${name}=${value}`);
   const tags = build.tags ? ["-tags", build.tags.join(",")] : [];
-  const target = join(folder, build.program);
   const fresh = `${target}.new-${process.pid}`;
-  await mkdir(folder, { recursive: true });
+  const strip = flags.at(-1);
+  const args = ["build", ...flags.slice(0, -1), [strip, ...defines].join(" "), ...tags, "-o", fresh, build.main];
+  await mkdir(dirname(target), { recursive: true });
   await timed(`building ${build.program} from Go modules`, () =>
-    output(
-      "go",
-      ["build", "-trimpath", ...tags, "-ldflags", ["-s", "-w", ...defines].join(" "), "-o", fresh, build.main],
-      {
-        cwd: join(root, "local/tools", build.tool),
-        env: {
-          ...process.env,
-          CGO_ENABLED: "0",
-          ...goFolders(),
-          // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
-          ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
-        },
+    output("go", args, {
+      cwd: join(root, "local/tools", build.tool),
+      signal: stopped.signal,
+      env: {
+        ...process.env,
+        CGO_ENABLED: "0",
+        ...goFolders(),
+        // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
+        ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
       },
-    ),
+    }),
   );
   await rename(fresh, target);
-  await writeFile(recipeFile(build.program, folder), recipeOf(build));
+}
+
+const stopped = new AbortController();
+
+/** Ends the Go builds that run; those that wait fail, too. */
+export function stopGoBuilds(): void {
+  stopped.abort();
+}
+
+/** Go builds that run at the same time: what one of them does alone at its end, linking, leaves all cores but one to the other. */
+const atOnce = 2;
+let running = 0;
+const waiting: (() => void)[] = [];
+
+async function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  if (running >= atOnce) {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  }
+  running++;
+  try {
+    return await work();
+  } finally {
+    running--;
+    waiting.shift()?.();
+  }
 }
 
 let usersModules: string | undefined;
@@ -103,8 +171,8 @@ let usersModules: string | undefined;
 /** Go's caches, inside our folder; modules that the user has downloaded before are read from where they are. */
 function goFolders(): Record<string, string> {
   const go = join(tools, "go");
-  usersModules ??= userGoEnv("GOMODCACHE");
-  const proxies = [userGoEnv("GOPROXY") ?? "direct"];
+  usersModules ??= goEnv("GOMODCACHE");
+  const proxies = [goEnv("GOPROXY") ?? "direct"];
   if (usersModules && existsSync(join(usersModules, "cache/download"))) {
     proxies.unshift(`file://${join(usersModules, "cache/download")}`);
   }
@@ -118,8 +186,8 @@ function goFolders(): Record<string, string> {
   };
 }
 
-function userGoEnv(name: string): string | undefined {
-  const { stdout } = spawnSync("go", ["env", name], { encoding: "utf8" });
+function goEnv(name: string, cwd?: string): string | undefined {
+  const { stdout } = spawnSync("go", ["env", name], { encoding: "utf8", cwd });
   return stdout?.trim() || undefined;
 }
 

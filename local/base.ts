@@ -9,16 +9,25 @@ import { asRootInDocker } from "./dockerBuilder.ts";
 import { output, which } from "./exec.ts";
 import { local, root, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
+import { hasManifest, keepTagged, seed } from "./registryFiles.ts";
 import { inUserNamespace, removeTree } from "./rootless.ts";
-import { Failure, timed } from "./say.ts";
+import { Failure, say } from "./say.ts";
+import type { Wanted } from "./sharedCache.ts";
+import { timed } from "./timeline.ts";
+import { thisPlatform } from "./toolLock.ts";
 import { toolPath } from "./tools.ts";
 
 const rootfs = join(local, "base", "rootfs.tar");
 const chosen = join(local, "base", "chosen.json");
 const repository = "base/debian";
-/** Where the registry, by its documented layout, keeps which manifests the repository has. */
-const manifests = join(local, "registry/docker/registry/v2/repositories", repository, "_manifests/revisions");
+const tag = "bookworm";
 const packages = ["python3", "python3-pip", "python3-venv", "ca-certificates", "curl"];
+const dockerfile = 'FROM scratch\nADD rootfs.tar /\nCMD ["bash"]\n';
+
+/** What a clone has kept of it. */
+const wanted: Wanted = { kind: "base", recipe: { packages, tag, dockerfile, platform: thisPlatform } };
+/** What of that was put into the registry by this process, which has not decided on the bases yet. */
+let seeded: string | undefined;
 
 /**
  * What every base image is on this machine, by the name of its ARG. Decided once: the images that the Dockerfiles name
@@ -34,6 +43,11 @@ export async function baseImages(): Promise<Record<string, string>> {
 /** Makes the Debian file system where it will be needed; it takes a minute and needs no service. */
 export async function prepareBase(builder: BuilderKind): Promise<void> {
   if (existsSync(chosen) || existsSync(rootfs) || (await reachable("https://registry-1.docker.io/v2/"))) {
+    return;
+  }
+  seeded = await seed(wanted, { repository, tag });
+  if (seeded !== undefined) {
+    say("the Debian base image: taken from the cache, where a clone has kept it");
     return;
   }
   await mkdir(join(local, "base"), { recursive: true });
@@ -94,14 +108,20 @@ export async function publishBase(ports: Ports, builder: BuilderKind): Promise<v
     const { args } = readDockerfile(join(root, variants[name].dockerfile));
     return Object.values(variants[name].bases).map((arg): [string, string] => [arg, args.get(arg) ?? ""]);
   });
-  const debian = existsSync(rootfs)
-    ? await pushRootfs(`localhost:${ports.registry}/${repository}:bookworm`)
-    : undefined;
+  const name = `localhost:${ports.registry}/${repository}:${tag}`;
+  const digest = existsSync(rootfs) ? await pushRootfs(name) : seeded;
+  const debian = digest && `${name}@${digest}`;
   const images = Object.fromEntries(args.map(([arg, real]) => [arg, debian ?? real]));
   await mkdir(join(local, "base"), { recursive: true });
   await writeFile(`${chosen}.new`, `${JSON.stringify(images, undefined, 2)}\n`);
   await rename(`${chosen}.new`, chosen);
   await rm(rootfs, { force: true });
+  await keepBase();
+}
+
+/** Keeps what was published for the next clone, unless that has been done. */
+export async function keepBase(): Promise<void> {
+  await keepTagged(wanted, { repository, tag });
 }
 
 /** Whether the local registry has what it is to have of the bases: its folder may have been emptied since. */
@@ -109,13 +129,14 @@ async function isPublished(): Promise<boolean> {
   const digests = Object.values(await baseImages()).flatMap((name) =>
     name.includes(`/${repository}:`) ? [name.slice(name.indexOf("@") + 1)] : [],
   );
-  return digests.every((digest) => existsSync(join(manifests, digest.replace(":", "/"), "link")));
+  return digests.every((digest) => hasManifest(repository, digest));
 }
 
+/** @returns the digest of the image that it pushes */
 async function pushRootfs(name: string): Promise<string> {
   const work = await mkdtemp(join(tools, "base-"));
   try {
-    await writeFile(join(work, "Dockerfile"), 'FROM scratch\nADD rootfs.tar /\nCMD ["bash"]\n');
+    await writeFile(join(work, "Dockerfile"), dockerfile);
     const metadata = join(work, "metadata.json");
     await timed("publishing the base image to the local registry", () =>
       output(
@@ -128,8 +149,7 @@ async function pushRootfs(name: string): Promise<string> {
         { env: { ...process.env, PATH: toolPath(), ...builderEnvironment() } },
       ),
     );
-    const { "containerimage.digest": digest } = JSON.parse(readFileSync(metadata, "utf8"));
-    return `${name}@${digest}`;
+    return JSON.parse(readFileSync(metadata, "utf8"))["containerimage.digest"];
   } finally {
     await rm(work, { recursive: true, force: true });
   }

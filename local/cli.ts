@@ -3,12 +3,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ActionableError } from "../artifacts/errors.ts";
+import { keepBuildCache } from "./buildCache.ts";
 import { builderEnvironment } from "./builder.ts";
 import { interactive, output } from "./exec.ts";
 import type { LockedStack } from "./locks.ts";
 import { local, paths, root } from "./paths.ts";
+import { knownPorts } from "./ports.ts";
 import { beginReport, hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
-import { ensureStack, localEnvironment, pulumi, stackOutputs, toolEnvironment } from "./pulumi.ts";
+import { ensureStack, isAsLeft, localEnvironment, pulumi, stackOutputs, toolEnvironment } from "./pulumi.ts";
 import { say } from "./say.ts";
 import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
@@ -25,7 +27,7 @@ async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
     await setUpPulumi(more);
     return { args: ["--stack", stack], env: { ...process.env, ...toolEnvironment() } };
   }
-  const ports = await setUp(more);
+  const ports = await setUp(stack, more);
   const file = await renderConfig(stack, ports);
   const env = await localEnvironment();
   await ensureStack(stack, env);
@@ -50,9 +52,16 @@ async function localStack(): Promise<LockedStack> {
 
 const commands: Record<string, () => Promise<number>> = {
   async up() {
+    // Asked while the set-up looks whether all is there.
+    const asLeft = isLocal(stack) && process.env.REFRESH !== "1" && isAsLeft(stack).catch(() => false);
     const { args, env } = await prepareUpdate();
     // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
-    const code = await pulumi(["up", "--refresh", "--suppress-outputs", ...policyPack, ...unattended(), ...args], env);
+    const refresh = (await asLeft) ? [] : ["--refresh"];
+    const code = await pulumi(["up", ...refresh, "--suppress-outputs", ...policyPack, ...unattended(), ...args], env);
+    const ports = knownPorts();
+    if (code === 0 && isLocal(stack) && ports) {
+      await keepBuildCache(stack, ports);
+    }
     if (code === 0) {
       const { nextSteps, published } = await import("./nextSteps.ts");
       const outputs = await stackOutputs(stack, isLocal(stack), env);
@@ -111,9 +120,16 @@ const commands: Record<string, () => Promise<number>> = {
     return pulumi(["stack", "output", "--json", "--stack", stack], env);
   },
 
+  /** Lets every user of this machine take what was made here; for an administrator. */
+  async share() {
+    const { shareAll } = await import("./share.ts");
+    await shareAll(stack);
+    return 0;
+  },
+
   /** Brings up all that the local stacks need, and nothing else. */
   async setup() {
-    await setUp();
+    await setUp(stack);
     return 0;
   },
 
@@ -150,9 +166,9 @@ const commands: Record<string, () => Promise<number>> = {
     return code;
   },
 
-  /** Measures against named rivals; BENCH=program, models, first-release or images for one part. */
+  /** Measures against named rivals; BENCH=program, models, first-release, images or (a quarter of an hour) setup for one part. */
   async bench() {
-    await setUp();
+    await setUp(stack);
     const env = await localEnvironment();
     let worst = 0;
     for (const part of process.env.BENCH ? [process.env.BENCH] : ["program", "models", "first-release", "images"]) {
@@ -196,7 +212,7 @@ const commands: Record<string, () => Promise<number>> = {
 
   /** On the local builder, whatever the stack: nothing is pushed. */
   async reproduce() {
-    const ports = await setUp();
+    const ports = await setUp(stack);
     await setUpVerifying();
     const env = await stackEnvironment();
     const file = isLocal(stack) ? await renderConfig(stack, ports) : join(root, `Pulumi.${stack}.yaml`);

@@ -30,6 +30,7 @@ const unfinished: [folder: string, name: RegExp][] = [
   [libexec, /\.new-\d+$/],
   [join(tools, "downloads"), /\.new-\w+$/],
   [join(local, "base"), /\.new$/],
+  [local, /^seed-\w{6}$/],
   [paths.wheels, /\.new-\w{6}$/],
 ];
 

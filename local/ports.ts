@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { portsOfCache } from "./buildCache.ts";
 import { freePort } from "./freePort.ts";
 import { local, paths } from "./paths.ts";
 import { Failure, say } from "./say.ts";
@@ -37,7 +38,7 @@ export async function choosePorts(running: CommandLines): Promise<Ports> {
     if (asked !== undefined && !isPort(Number(asked))) {
       throw new Failure(`${variable} is "${asked}"; it must be a port from 1 to 65535.`);
     }
-    ports[name] = asked ? Number(asked) : (before[name] ?? (await freePort()));
+    ports[name] = asked ? Number(asked) : (before[name] ?? (await newPort(name)));
     if (before[name] !== undefined && before[name] !== ports[name] && running[name] !== undefined) {
       throw new Failure(
         `${variable} is ${asked}, but the local ${name} service runs on port ${before[name]}. Run \`make down\` first.`,
@@ -45,10 +46,29 @@ export async function choosePorts(running: CommandLines): Promise<Ports> {
     }
   }
   if (portNames.some((name) => ports[name] !== written?.[name])) {
-    writeFileSync(`${file}.new-${process.pid}`, `${JSON.stringify(ports)}\n`);
-    renameSync(`${file}.new-${process.pid}`, file);
+    write(ports);
   }
   return ports;
+}
+
+/** While nothing has been built here: the port that the builder's cache was made with, where it can be had. */
+async function newPort(name: PortName): Promise<number> {
+  const fromCache = portsOfCache()[name];
+  // What listens there may be another clone, which serves the same wheels.
+  return name === "wheels" && fromCache !== undefined ? fromCache : freePort(fromCache);
+}
+
+/** Changes the port of a service whose own is taken by another program, and on which no name of anything depends. */
+export async function anotherPort(name: PortName, ports: Ports): Promise<void> {
+  const taken = ports[name];
+  ports[name] = await freePort();
+  say(`port ${taken} of the local ${name} service is taken by another program; it gets ${ports[name]}`);
+  write(ports);
+}
+
+function write(ports: Ports): void {
+  writeFileSync(`${file}.new-${process.pid}`, `${JSON.stringify(ports)}\n`);
+  renameSync(`${file}.new-${process.pid}`, file);
 }
 
 /** What the file says, without what is no port; undefined where it is not there or is no JSON object. */

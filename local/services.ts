@@ -7,11 +7,12 @@ import { cacheBounds } from "./cacheBounds.ts";
 import { accepts, awaitDaemon, type Daemon, daemonCommand, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { isInDocker, removeDockerBuilder, startDockerBuilder } from "./dockerBuilder.ts";
 import { local, paths } from "./paths.ts";
-import { choosePorts, type PortName, type Ports } from "./ports.ts";
+import { anotherPort, choosePorts, type PortName, type Ports } from "./ports.ts";
 import { inUserNamespace, namespaceEnvironment } from "./rootless.ts";
 import { Failure, say } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { toolPath } from "./tools.ts";
+import { servedByAnotherClone } from "./wheels.ts";
 
 interface Service {
   name: string;
@@ -106,9 +107,18 @@ export async function reserve(): Promise<{ builder: BuilderKind; ports: Ports }>
   );
   const ports = await choosePorts(running);
   for (const service of services.filter((service) => daemonPid(service) === undefined)) {
-    await refuseTakenPort(service, ports);
+    const moves = service.name === "wheels" && !process.env.FACECRAFT_WHEELS_PORT;
+    if (!moves) {
+      await refuseTakenPort(service, ports);
+    } else if ((await isTaken(ports.wheels)) && !(await servedByAnotherClone(ports.wheels))) {
+      await anotherPort("wheels", ports);
+    }
   }
   return { builder, ports };
+}
+
+function isTaken(port: number): Promise<boolean> {
+  return accepts({ host: "localhost", port });
 }
 
 /** The builder that runs, or that Docker keeps; else the one that can. */
@@ -133,7 +143,9 @@ function servicesWith(builder: BuilderKind | undefined): Service[] {
 export async function startServices(ports: Ports, builder: BuilderKind): Promise<void> {
   await mkdir(paths.artifacts, { recursive: true });
   await mkdir(paths.wheels, { recursive: true });
-  const wanted = servicesWith(builder);
+  // The same wheels are served by another clone where its port is that of the builder's cache.
+  const others = !runs("wheels") && (await servedByAnotherClone(ports.wheels));
+  const wanted = servicesWith(builder).filter(({ name }) => !(others && name === "wheels"));
   const missing = wanted.filter((service) => daemonPid(service) === undefined);
   if (builder !== "docker" && missing.every(({ name }) => name !== "buildkitd") && (await isOutdated(ports, builder))) {
     // It may be building for another clone.
@@ -155,6 +167,10 @@ export async function startServices(ports: Ports, builder: BuilderKind): Promise
     await rememberBuilder(builder);
     await startDockerBuilder(ports);
   }
+}
+
+function runs(service: string): boolean {
+  return runningServices().some(({ name, pid }) => name === service && pid !== undefined);
 }
 
 function daemonOf({ name, sign, listens }: Service, ports: Ports): Daemon {
@@ -193,7 +209,7 @@ async function refuseTakenPort(service: Service, ports: Ports): Promise<void> {
     return;
   }
   const port = ports[service.listens];
-  if (await accepts({ host: "localhost", port })) {
+  if (await isTaken(port)) {
     throw new Failure(
       `Port ${port}, which the local ${service.name} service uses, is taken by another program. ` +
         `Stop that program, or choose another port with FACECRAFT_${service.listens.toUpperCase()}_PORT` +

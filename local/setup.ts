@@ -1,11 +1,10 @@
-import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { variantNames, variants } from "../plan/variants.ts";
-import { dropGoCaches } from "./acquire.ts";
+import { dropGoCaches, stopGoBuilds } from "./acquire.ts";
 import { prepareBase, publishBase } from "./base.ts";
+import { seedBuildCache } from "./buildCache.ts";
 import { type BuilderKind, toolsOf } from "./builder.ts";
-import { output } from "./exec.ts";
 import { locked } from "./leftovers.ts";
 import { paths } from "./paths.ts";
 import type { Ports } from "./ports.ts";
@@ -15,32 +14,47 @@ import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
 import { obtainAll, pulumiTools, rootlessTools, signingTools, type Tool } from "./tools.ts";
-import { wheelsFolder, wheelsScript } from "./wheels.ts";
+import { makeWheels } from "./wheels.ts";
 
 /**
  * Sees to everything that the local stacks need and lets the services run. Fast when all is there.
  *
+ * @param stack whose image will be built: what a clone has kept of the builder's cache is taken for that
  * @param more tools that not every stack needs
  */
-export async function setUp(more: readonly Tool[] = []): Promise<Ports> {
+export async function setUp(stack: string, more: readonly Tool[] = []): Promise<Ports> {
   sayWhatIsEmulated();
   // Clones may share the tools, and two of them may start at once.
   return locked(async () => {
     const { builder, ports } = await reserve();
     await certificate();
-    if (builder === "rootless") {
-      // The base is made with it, too.
-      await obtainAll(rootlessTools);
+    try {
+      await Promise.all([obtainAll(pulumiTools), bringUp(stack, builder, ports, more)]);
+    } catch (error) {
+      // It takes minutes, and nobody waits for it any more.
+      stopGoBuilds();
+      throw error;
     }
-    const artifacts = Promise.all([prepareBase(builder), makeArtifacts(), makeWheels()]);
-    artifacts.catch(() => {}); // awaited below; until then a failure must not end the process
-    await obtainAll([...(await toolsOf(builder)), ...more]);
-    await artifacts;
-    await startServices(ports, builder);
-    await Promise.all([registerBuilder(builder), publishBase(ports, builder), obtainAll(pulumiTools)]);
     await dropGoCaches();
     return ports;
   });
+}
+
+/** The builder, the registry, and what the images are made of. */
+async function bringUp(stack: string, builder: BuilderKind, ports: Ports, more: readonly Tool[]): Promise<void> {
+  if (builder === "rootless") {
+    // The base is made with it, too.
+    await obtainAll(rootlessTools);
+  }
+  await Promise.all([
+    obtainAll([...(await toolsOf(builder)), ...more]),
+    prepareBase(builder),
+    makeArtifacts(),
+    makeWheels(),
+    seedBuildCache(stack),
+  ]);
+  await startServices(ports, builder);
+  await Promise.all([registerBuilder(builder), publishBase(ports, builder)]);
 }
 
 function sayWhatIsEmulated(): void {
@@ -68,17 +82,6 @@ export async function setUpSigning(): Promise<void> {
     await obtainAll(signingTools);
     await dropGoCaches();
   });
-}
-
-async function makeWheels(): Promise<void> {
-  const folder = join(paths.wheels, wheelsFolder());
-  if (!existsSync(folder)) {
-    await mkdir(paths.wheels, { recursive: true });
-    const fresh = await mkdtemp(`${folder}.new-`);
-    await output("python3", [wheelsScript, fresh]);
-    await chmod(fresh, 0o755);
-    await rename(fresh, folder);
-  }
 }
 
 /** A buildx builder of the driver `remote`: no Docker takes part. One in Docker is another, and registered by who starts it. */

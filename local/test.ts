@@ -69,7 +69,7 @@ export async function runTests(names: readonly string[]): Promise<number> {
         await obtainPythonTools();
       }
       if (services && !up) {
-        await setUp(signingTools);
+        await setUp("local", signingTools);
         up = true;
       }
       say(`test suite ${name}`);

