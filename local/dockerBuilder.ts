@@ -7,7 +7,7 @@ import { buildkitSettings } from "./buildkitSettings.ts";
 import { Docker, ownLabel, proxies, whyNoDocker } from "./dockerClient.ts";
 import { hasOfficial, obtainImage, officialImage } from "./dockerImage.ts";
 import { runInDocker } from "./dockerRoot.ts";
-import { type Ended, run } from "./exec.ts";
+import { type Ended, run, which } from "./exec.ts";
 import { localBuilder, paths, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { Failure, say } from "./say.ts";
@@ -46,14 +46,16 @@ function written(): Docker | undefined {
   return existsSync(record) ? new Docker(JSON.parse(readFileSync(record, "utf8")).docker) : undefined;
 }
 
-/** The Docker that has the builder, or will have it. */
+/** The Docker that has the builder; where it has none, or does not answer any more, the user's, which will have it. */
 export async function theDocker(): Promise<Docker> {
-  return written() ?? Docker.users();
+  const [before, now] = [written(), await Docker.users()];
+  const same = before === undefined || before.address === now.address;
+  return same || (await before.fault()) !== undefined ? now : before;
 }
 
 /** Why there can be no builder in Docker, as a clause; undefined where nothing speaks against it. */
-export function whyNoDockerBuilder(): Promise<string | undefined> {
-  return whyNoDocker(written());
+export async function whyNoDockerBuilder(): Promise<string | undefined> {
+  return which("docker") === undefined ? whyNoDocker() : whyNoDocker(await theDocker());
 }
 
 /** Whether Docker has the builder, running or not; a Docker that does not answer has none. */
@@ -281,9 +283,8 @@ export async function removeDockerBuilder(): Promise<void> {
   }
   const fault = await whyNoDocker(docker);
   if (fault !== undefined) {
-    throw new Failure(
-      `The builder's container ${container} cannot be removed: ${fault}. Then run \`make down\` again.`,
-    );
+    say(`the builder ${container} stays, because ${fault}; \`make down\` removes it when that Docker answers again`);
+    return;
   }
   const found = await inspect(docker);
   for (const name of [container, unfinished, helper]) {
@@ -306,9 +307,12 @@ export async function removeDockerBuilder(): Promise<void> {
 
 /** What `make doctor` says of it: its name, whether it runs, and where it is. */
 export async function describeDockerBuilder(): Promise<[string, string, string]> {
+  const fault = await whyNoDockerBuilder();
+  if (fault !== undefined) {
+    return [localBuilder, fault, `container ${container}`];
+  }
   const docker = await theDocker();
-  const fault = await whyNoDocker(docker);
-  const found = fault === undefined ? await inspect(docker) : undefined;
-  const state = fault ?? (found === undefined ? "not there" : found.running ? "running" : "stopped");
+  const found = await inspect(docker);
+  const state = found === undefined ? "not there" : found.running ? "running" : "stopped";
   return [localBuilder, state, `container ${container} of the Docker at ${docker.address}`];
 }

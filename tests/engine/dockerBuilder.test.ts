@@ -94,6 +94,17 @@ describe.runIf(hasDocker)("a builder in Docker (needs root)", () => {
     expect(await id()).toBe(before);
   });
 
+  test("is looked for where Docker answers, should the one that had it be gone", async () => {
+    const record = join(tools.folder, "local/run/docker-builder.json");
+    const written = readFileSync(record, "utf8");
+    writeFileSync(record, JSON.stringify({ docker: "unix:///nowhere/docker.sock" }));
+    expect((await tools.command("down")).text).toContain(
+      "stays, because no Docker answers at unix:///nowhere/docker.sock",
+    );
+    expect(await tools.command("setup")).toSucceed();
+    expect(readFileSync(record, "utf8")).toBe(written);
+  });
+
   test("says when it does not reach the registry", async () => {
     const module = JSON.stringify(join(root, "local/dockerBuilder.ts"));
     // Nothing listens on the first port.
@@ -103,6 +114,19 @@ describe.runIf(hasDocker)("a builder in Docker (needs root)", () => {
     expect(code).not.toBe(0);
     expect(text).toContain("The builder in Docker does not reach the local registry at localhost:1.");
     expect(text).toContain("connection refused");
+  });
+
+  test("lends a container in which a program of this machine may mount, to make a base image", async () => {
+    const module = JSON.stringify(join(root, "local/dockerBuilder.ts"));
+    const command = ["sh", "-c", 'mount -t tmpfs none /tmp && touch "$0"', join(tools.folder, "local/mounted")];
+    const [here, folder] = [JSON.stringify(command), JSON.stringify(join(tools.folder, "local"))];
+    const before = await tools.inDocker();
+    expect(
+      await tools.code(`import { asRootInDocker } from ${module}; await asRootInDocker(${here}, [${folder}]);`),
+    ).toSucceed();
+    expect(readdirSync(join(tools.folder, "local"))).toContain("mounted");
+    expect(await tools.inDocker()).toEqual(before);
+    expect(await tools.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")).not.toContain(":empty");
   });
 
   test("goes with `make down`, and nothing else does", async () => {
