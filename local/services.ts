@@ -155,17 +155,26 @@ export async function startServices(ports: Ports, builder: BuilderKind): Promise
   }
   await Promise.all(
     wanted.map(async (service) =>
-      missing.includes(service)
-        ? startDaemon(daemonOf(service, ports), {
-            command: await service.command(ports, builder),
-            env: { ...process.env, PATH: toolPath(), OTEL_TRACES_EXPORTER: "none", ...service.env?.(builder) },
-          })
-        : awaitDaemon(daemonOf(service, ports)),
+      missing.includes(service) ? start(service, ports, builder) : awaitDaemon(daemonOf(service, ports)),
     ),
   );
   if (builder === "docker") {
     await rememberBuilder(builder);
     await startDockerBuilder(ports);
+  }
+}
+
+async function start(service: Service, ports: Ports, builder: BuilderKind): Promise<void> {
+  try {
+    await startDaemon(daemonOf(service, ports), {
+      command: await service.command(ports, builder),
+      env: { ...process.env, PATH: toolPath(), OTEL_TRACES_EXPORTER: "none", ...service.env?.(builder) },
+    });
+  } catch (error) {
+    // Another clone, which serves the same, may have taken the port at the same moment.
+    if (service.name !== "wheels" || !(await servedByAnotherClone(ports.wheels))) {
+      throw error;
+    }
   }
 }
 
