@@ -18,7 +18,8 @@ const { runs: moments, seed } = fuzz(20);
 const top = mkdtempSync(join(tools, "kills-"));
 const clone = join(top, "clone");
 const own = join(top, "tools");
-const env = { ...process.env, FACECRAFT_TOOLS: own, STACK: "local" };
+// What it keeps for other clones is nobody else's concern.
+const env = { ...process.env, FACECRAFT_TOOLS: own, FACECRAFT_CACHE: join(top, "cache"), STACK: "local" };
 
 /** What the test's machine does from one end of an update to the other, in milliseconds. */
 let lasts = 0;

@@ -13,7 +13,13 @@ const names = ["registry", "buildkitd", "artifacts", "wheels"];
 beforeEach(() => {
   top = mkdtempSync(join(tmpdir(), "facecraft-interrupted-"));
   mkdirSync(join(top, "bin"));
-  env = { ...process.env, FACECRAFT_TOOLS: join(top, "tools"), PATH: join(top, "bin") + delimiter + process.env.PATH };
+  env = {
+    ...process.env,
+    FACECRAFT_TOOLS: join(top, "tools"),
+    // Whose ports those of the cache are, is none of this clone's concern.
+    FACECRAFT_CACHE: join(top, "cache"),
+    PATH: join(top, "bin") + delimiter + process.env.PATH,
+  };
 });
 afterEach(async () => {
   await local("down");
