@@ -26,7 +26,9 @@ afterEach(() => clone.remove());
 const manifest = JSON.stringify({ mediaType: "application/vnd.oci.image.index.v1+json", manifests: [] });
 
 function edit(change: (text: string) => string): void {
-  for (const file of globSync("docker/Dockerfile.{cpu,gpu}", { cwd: clone.root })) {
+  for (const file of globSync(["docker/Dockerfile.{cpu,gpu}", "local/tools/buildkit/Dockerfile"], {
+    cwd: clone.root,
+  })) {
     writeFileSync(join(clone.root, file), change(readFileSync(join(clone.root, file), "utf8")));
   }
 }
