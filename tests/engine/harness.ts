@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { baseImages } from "../../local/base.ts";
 import { output } from "../../local/exec.ts";
-import { paths, root } from "../../local/paths.ts";
+import { paths, root, tools } from "../../local/paths.ts";
 import { knownPorts, type Ports } from "../../local/ports.ts";
 import { localEnvironment } from "../../local/pulumi.ts";
 import { fillIn, localBuilder } from "../../local/stackConfig.ts";
@@ -261,6 +261,14 @@ export interface Outputs {
 const bases = await baseImages();
 
 /** What is in the working tree, committed in a repository of its own: a test changes it without touching ours. */
+/** The environment of a clone with tools of its own: none of these programs are on its PATH, and no Pulumi home is named. */
+export function strangersEnvironment(): NodeJS.ProcessEnv {
+  const path = (process.env.PATH ?? "").split(":").filter((entry) => !entry.startsWith(tools));
+  // Plugins in the Pulumi home of the environment would be taken from there, as the user's.
+  const { PULUMI_HOME, ...rest } = process.env;
+  return { ...rest, PATH: path.join(":") };
+}
+
 /** Puts this project as it is into a folder, as a repository with one commit, ready to run. */
 export async function checkout(folder: string): Promise<void> {
   const listed = await output("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });

@@ -9,7 +9,7 @@ import { keepTagged } from "../../local/registryFiles.ts";
 import { keepArtifacts } from "../../local/standins/models/models.ts";
 import { pulumiTools, serviceTools } from "../../local/tools.ts";
 import { type Result, run } from "../run.ts";
-import { Clone } from "./harness.ts";
+import { Clone, strangersEnvironment } from "./harness.ts";
 
 let folder: string;
 let ports: Record<string, number>;
@@ -51,10 +51,7 @@ afterAll(async () => {
 
 /** A command of the second clone, which has none of the first one's programs on its PATH. */
 function command(name: string): Promise<Result> {
-  const path = (process.env.PATH ?? "").split(":").filter((entry) => !entry.startsWith(tools));
-  // Plugins in the Pulumi home of the environment would be taken from there, as the user's.
-  const { PULUMI_HOME, ...rest } = process.env;
-  const env = { ...rest, PATH: path.join(":"), FACECRAFT_TOOLS: own(), STACK: "local" };
+  const env = { ...strangersEnvironment(), FACECRAFT_TOOLS: own(), STACK: "local" };
   return run([process.execPath, "local/cli.ts", name], second(), env);
 }
 
