@@ -24,8 +24,7 @@ export function testKills(times: number): void {
   const own = join(top, "tools");
   // What it keeps for other clones is nobody else's concern.
   const env = {
-    ...process.env,
-    PULUMI_HOME: "",
+    ...strangersEnvironment(),
     FACECRAFT_TOOLS: own,
     FACECRAFT_CACHE: join(top, "cache"),
     STACK: "local",
