@@ -1,6 +1,16 @@
-import { closeSync, existsSync, lstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { cp, link, mkdir, rename, rm, symlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { type GoBuild, goBuild, installScript, isBuilt, keepBuilt, unpack } from "./acquire.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { isExecutable, which } from "./exec.ts";
@@ -194,8 +204,7 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
     async obtain() {
       const users = join(process.env.PULUMI_HOME ?? join(userHome ?? "/", ".pulumi"), folder);
       if (isExecutable(join(users, file)) && users !== join(home, folder)) {
-        await rm(join(home, folder), { recursive: true, force: true });
-        return linkTo(users, join(home, folder));
+        return linkPlugin(users, join(home, folder));
       }
       if (archive) {
         await unpackArchive(archive);
@@ -217,6 +226,15 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
     },
     ...(typeof standIn !== "string" && { keep: () => keepLibexec(standIn) }),
   };
+}
+
+/** Pulumi looks for plugins in folders only, and one that is a link is none to it. */
+async function linkPlugin(users: string, folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  for (const name of readdirSync(users)) {
+    await linkTo(join(users, name), join(folder, name));
+  }
 }
 
 let unpacked: Promise<void> | undefined;
@@ -254,10 +272,14 @@ function originOf(path: string, tool: string, standIn: string | GoBuild): Origin
     return undefined;
   }
   if (lstatSync(folder).isSymbolicLink()) {
-    return "yours";
+    return undefined; // as an earlier version of this project had it
   }
   if (lstatSync(path).isSymbolicLink()) {
-    return realpathSync(path) === join(realpathSync(libexec), basename(path)) ? "go.sum" : undefined;
+    const [program, ours] = [realpathSync(path), realpathSync(tools)];
+    if (!program.startsWith(`${ours}/`)) {
+      return "yours";
+    }
+    return program === join(ours, relative(tools, libexec), basename(path)) ? "go.sum" : undefined;
   }
   if (startOf(path).includes(standInMark)) {
     // One that another version of the project wrote names files that moved.
