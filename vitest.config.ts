@@ -10,6 +10,8 @@ export default defineConfig({
     // On two cores, Vitest would use one of them; and more than four builds at once need more memory than speed.
     maxWorkers: Math.min(4, Math.max(2, availableParallelism() - 1)),
     experimental: { viteModuleRunner: false },
+    // What an administrator has put on this machine for everybody must not decide what a test sees.
+    env: { FACECRAFT_SHARED_CACHE: "/nonexistent" },
     projects: [
       {
         test: { name: "unit", include: ["tests/**/*.test.ts"], exclude: engine, testTimeout: 30_000 },

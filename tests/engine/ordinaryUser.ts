@@ -124,6 +124,7 @@ export class OrdinaryUser {
       LANG: "C.UTF-8",
       PATH: [this.#programs, ...mapping, ...ours, ...system].join(":"),
       PULUMI_HOME: home,
+      FACECRAFT_SHARED_CACHE: "/nonexistent",
       ...env,
     };
     const assigned = Object.entries(variables).map(([name, value]) => `${name}=${value}`);

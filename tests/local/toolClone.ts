@@ -20,6 +20,7 @@ export class ToolClone {
     HOME: join(this.folder, "home"),
     FACECRAFT_TOOLS: this.tools,
     FACECRAFT_CACHE: join(this.folder, "cache"),
+    FACECRAFT_SHARED_CACHE: join(this.folder, "none"),
   };
 
   constructor() {
