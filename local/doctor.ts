@@ -12,6 +12,7 @@ import { knownPorts } from "./ports.ts";
 import { provenOrigin } from "./proof.ts";
 import { sentences, whatRootlessLacks } from "./rootless.ts";
 import { runningServices } from "./services.ts";
+import { machineCache } from "./sharedCache.ts";
 import { amount, places, type Size, sizesOf, whereIs } from "./space.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { standIns } from "./standins/models/models.ts";
@@ -111,7 +112,7 @@ export async function doctor(): Promise<boolean> {
       ...Object.entries(images ?? {}).map(([arg, image]) => [arg, image]),
     ]),
   );
-  console.log("\nSpace on the disk (`make clean` frees it, but for the cache; `make clean ALL=1` all of it)");
+  console.log("\nSpace on the disk (`make clean` frees it, but for the caches; `make clean ALL=1` frees yours, too)");
   console.log(table(await space()));
   console.log("\nA GPU for the proof of gpu images (docs/gpu.md)");
   console.log(table(await gpus()));
@@ -126,7 +127,8 @@ export async function doctor(): Promise<boolean> {
 
 /** What takes how much, and what is left. */
 async function space(): Promise<string[][]> {
-  const found = places();
+  const machine = { what: "the cache of this machine, for an administrator to remove", paths: [machineCache()] };
+  const found = [...places(), ...(existsSync(machineCache()) ? [machine] : [])];
   const sizes = await sizesOf(found);
   const rows = found.map((place, index) => [place.what, amount(sizes[index] as Size), whereIs(place)]);
   const { bavail, bsize } = statfsSync(existsSync(tools) ? tools : root);

@@ -18,7 +18,7 @@ export interface Place {
 
 /** Names in the tools folder. Whatever else is there is somebody else's. */
 const inTools =
-  /^(bin|libexec|node|downloads|docker|pulumi-home|pulumi-home-archive|python-\w+|go|node-compile-cache|test-results\.json|home|cache|local|CACHEDIR\.TAG|(base|debian|package|image)-\w{6})$/;
+  /^(bin|libexec|node|downloads|docker|pulumi-home|pulumi-home-archive|python-\w+|go|node-compile-cache|test-results\.json|home|cache|local|CACHEDIR\.TAG|(base|debian|package|image|test)-\w{6})$/;
 
 /** Names in the cache: verified files and what is known of them, named for their sha256, what set-ups have made, and how long they took. */
 const inCache = /^([0-9a-f]{64}(\..*)?|made|durations\.json)$/;

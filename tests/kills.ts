@@ -19,7 +19,7 @@ import { run } from "./run.ts";
 export function testKills(times: number): void {
   const { runs: moments, seed } = fuzz(times);
   // On the disk of the tools, so that they need not be copied.
-  const top = mkdtempSync(join(tools, "kills-"));
+  const top = mkdtempSync(join(tools, "test-"));
   const clone = join(top, "clone");
   const own = join(top, "tools");
   // What it keeps for other clones is nobody else's concern.
@@ -37,7 +37,7 @@ export function testKills(times: number): void {
     await checkout(clone);
     await output("mkdir", ["-p", join(own, "local")]);
     const shared = readdirSync(tools).filter((name) => !["local", "go", "test-results.json"].includes(name));
-    const isWork = (name: string) => /^(kills|base|debian)-/.test(name);
+    const isWork = (name: string) => /^(test|base|debian)-/.test(name);
     for (const name of shared.filter((name) => !isWork(name))) {
       await output("cp", ["-al", join(tools, name), own]);
     }
