@@ -102,9 +102,9 @@ export class OrdinaryUser {
       .filter((folder) => folder.startsWith(`${tools}/`));
     const system = (process.env.PATH ?? "").split(":").filter((folder) => /^\/(usr|bin|sbin)/.test(folder));
     const mapping = this.hasNewuidmap ? [join(this.folder, "mapping")] : [];
-    const installed = which("newuidmap");
-    // Where the machine has it for everybody, it is hidden from who is to be without.
-    const hide = !this.hasNewuidmap && installed ? `mount --bind /dev/null '${installed}'` : "";
+    // Where the machine has them for everybody, they are hidden from who is to be without.
+    const installed = ["newuidmap", "newgidmap"].flatMap((name) => which(name) ?? []);
+    const hide = this.hasNewuidmap ? "" : installed.map((path) => `mount --bind /dev/null '${path}'`).join("; ");
     const script = `
       ${hide}
       mount --bind '${passwd}' /etc/passwd
