@@ -38,11 +38,14 @@ export async function clean({ all, stop }: { all: boolean; stop: () => Promise<v
   }
 }
 
+/** Nobody waits long to see everything removed. */
+const patienceMs = 30_000;
+
 async function refuseInUse(): Promise<void> {
   for (const [project, stack, resources] of stacks()) {
     const own = stack === "local" ? "" : ` STACK=${stack}`;
     const unlock = project === "facecraft-deploy" ? `PROJECT=deploy make unlock${own}` : `make unlock${own}`;
-    await claim({ state: paths.state, project, stack }, unlock);
+    await claim({ state: paths.state, project, stack }, unlock, patienceMs);
     // Containers of our own Docker go with it; those of the user's would have nobody who knows of them.
     if (project === "facecraft-deploy" && resources > 1 && !existsSync(join(tools, "docker"))) {
       throw new Failure(`The deploy stack ${stack} still runs in your Docker. Type \`make undeploy${own}\` first.`);

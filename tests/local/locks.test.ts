@@ -143,6 +143,23 @@ describe("before an update", () => {
     });
   });
 
+  test("other commands are kept out until the process ends, and are told so", async () => {
+    const module = JSON.stringify(join(process.cwd(), "local/unlock.ts"));
+    const script = `import { claim } from ${module}; await claim(${JSON.stringify(stack())}, "make unlock");
+      console.log("claimed"); setTimeout(() => {}, 60_000);`;
+    const first = spawn(process.execPath, ["--input-type=module", "-e", script]);
+    try {
+      await new Promise((resolve) => first.stdout.once("data", resolve));
+      await expect(claim(stack(), "make unlock", 500)).rejects.toThrow(
+        "Another command is still at work on the stack local.",
+      );
+      setTimeout(() => first.kill("SIGKILL"), 500);
+      await claim(stack(), "make unlock", 20_000);
+    } finally {
+      first.kill("SIGKILL");
+    }
+  });
+
   test("a lock that is being written is read again", async () => {
     lock("{");
     setTimeout(() => lock(by(longGone, { hostname: "elsewhere" })), 300);
