@@ -293,4 +293,6 @@ try {
   }
   process.stderr.write(`error: ${error.message}\n`);
   process.exitCode = 1;
+} finally {
+  (await import("./unlock.ts")).release();
 }
