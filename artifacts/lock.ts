@@ -70,7 +70,8 @@ async function acquire(
     const server = createServer((socket) => {
       waiters.add(socket);
       socket.on("error", () => {}).on("close", () => waiters.delete(socket));
-      socket.resume().write("\n");
+      // Who waits keeps the holder from ending no more than the server does.
+      socket.resume().unref().write("\n");
     });
     server.listen(address);
     try {

@@ -293,6 +293,4 @@ try {
   }
   process.stderr.write(`error: ${error.message}\n`);
   process.exitCode = 1;
-} finally {
-  (await import("./unlock.ts")).release();
 }

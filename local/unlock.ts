@@ -27,7 +27,7 @@ export async function unlock(stack: LockedStack, force: boolean): Promise<void> 
 const patienceMs = 1_800_000;
 
 /**
- * Lets an update begin, and keeps others from it until `release`, or until this process ends. Waits for one that is at work, takes off the locks of
+ * Lets an update begin, and keeps others from it until this process ends. Waits for one that is at work, takes off the locks of
  * those that were killed, ends what they left running, and says so.
  *
  * @param command what a person types to look closer, such as `make unlock`
@@ -39,15 +39,7 @@ export async function claim(stack: LockedStack, command: string, patience = pati
   await refuseOthers(stack, command, until);
 }
 
-const held = new Map<string, () => void>();
-
-/** Lets the next command in. One that waits would keep this process from ending. */
-export function release(): void {
-  for (const done of held.values()) {
-    done();
-  }
-  held.clear();
-}
+const held = new Set<string>();
 
 /** Keeps other commands from a stack: the engine's own lock comes only after the set-up. */
 async function hold({ state, project, stack }: LockedStack, until: number): Promise<void> {
@@ -63,8 +55,9 @@ async function hold({ state, project, stack }: LockedStack, until: number): Prom
           `Another command is still at work on the stack ${stack}. Wait for it, or end it, and run this again.`,
         );
       }
+      held.add(name);
       resolve();
-      return new Promise<void>((done) => held.set(name, done));
+      return new Promise<never>(() => {});
     };
     withLock(name, kept, { longestMs: until - performance.now() }).catch(reject);
   }).finally(() => clearTimeout(waiting));

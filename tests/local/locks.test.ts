@@ -162,8 +162,8 @@ describe("before an update", () => {
 
   test("a command that has ended lets the one in that waits for it", async () => {
     const module = JSON.stringify(join(process.cwd(), "local/unlock.ts"));
-    const script = `import { claim, release } from ${module}; await claim(${JSON.stringify(stack())}, "make unlock");
-      console.log("claimed"); await new Promise((resolve) => setTimeout(resolve, 1000)); release();`;
+    const script = `import { claim } from ${module}; await claim(${JSON.stringify(stack())}, "make unlock");
+      console.log("claimed"); await new Promise((resolve) => setTimeout(resolve, 1000));`;
     const first = spawn(process.execPath, ["--input-type=module", "-e", script]);
     const ended = new Promise((resolve) => first.on("exit", resolve));
     await new Promise((resolve) => first.stdout.once("data", resolve));
