@@ -10,6 +10,7 @@ import { output, which } from "./exec.ts";
 import { local, root, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
 import { hasManifest, keepTagged, seed } from "./registryFiles.ts";
+import { replaceText } from "./replaceText.ts";
 import { inUserNamespace, removeTree } from "./rootless.ts";
 import { Failure, say } from "./say.ts";
 import type { Wanted } from "./sharedCache.ts";
@@ -112,9 +113,7 @@ export async function publishBase(ports: Ports, builder: BuilderKind): Promise<v
   const digest = existsSync(rootfs) ? await pushRootfs(name) : seeded;
   const debian = digest && `${name}@${digest}`;
   const images = Object.fromEntries(args.map(([arg, real]) => [arg, debian ?? real]));
-  await mkdir(join(local, "base"), { recursive: true });
-  await writeFile(`${chosen}.new`, `${JSON.stringify(images, undefined, 2)}\n`);
-  await rename(`${chosen}.new`, chosen);
+  await replaceText(chosen, `${JSON.stringify(images, undefined, 2)}\n`);
   await rm(rootfs, { force: true });
   await keepBase();
 }

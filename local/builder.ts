@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { dockerBuilderEnvironment, makesImage, whyNoDockerBuilder } from "./dockerBuilder.ts";
 import { programs } from "./dockerImage.ts";
 import { local, paths } from "./paths.ts";
+import { replaceText } from "./replaceText.ts";
 import { type Lack, sentences, whatRootlessLacks } from "./rootless.ts";
 import { Failure } from "./say.ts";
 import { serviceTools, type Tool } from "./tools.ts";
@@ -64,10 +64,8 @@ export function askedBuilder(): BuilderKind | undefined {
 }
 
 /** Writes down which builder is started, so that later commands do not take another beside it. */
-export async function rememberBuilder(kind: BuilderKind): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(`${file}.new-${process.pid}`, `${kind}\n`);
-  await rename(`${file}.new-${process.pid}`, file);
+export function rememberBuilder(kind: BuilderKind): Promise<void> {
+  return replaceText(file, `${kind}\n`);
 }
 
 /** The builder that was started last. */

@@ -8,7 +8,8 @@ import { locked } from "./leftovers.ts";
 import { bin, local, paths, tools } from "./paths.ts";
 import { knownPorts } from "./ports.ts";
 import { inUserNamespace, namespaceEnvironment, sentences, whatRootlessLacks } from "./rootless.ts";
-import { Failure, say, timed } from "./say.ts";
+import { Failure, say } from "./say.ts";
+import { timed } from "./timeline.ts";
 import { obtainAll, rootlessDockerTools, rootlessTools, toolPath } from "./tools.ts";
 import { goModuleVersion } from "./versions.ts";
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildkitSettings } from "./buildkitSettings.ts";
@@ -10,6 +10,7 @@ import { runInDocker } from "./dockerRoot.ts";
 import { type Ended, run, which } from "./exec.ts";
 import { localBuilder, paths, tools } from "./paths.ts";
 import type { Ports } from "./ports.ts";
+import { replaceText } from "./replaceText.ts";
 import { Failure, say } from "./say.ts";
 import { certificate } from "./tls.ts";
 import { wantedVersion } from "./versions.ts";
@@ -88,8 +89,7 @@ export async function makesImage(): Promise<boolean> {
  */
 export async function startDockerBuilder(ports: Ports): Promise<void> {
   const docker = await theDocker();
-  await mkdir(paths.run, { recursive: true });
-  await put(record, `${JSON.stringify({ docker: docker.address })}\n`);
+  await replaceText(record, `${JSON.stringify({ docker: docker.address })}\n`);
   const settings = await settingsFor(ports);
   const digest = digestOf(settings);
   let found = await inspect(docker);
@@ -223,13 +223,7 @@ async function register(docker: Docker, settings: Settings): Promise<void> {
     Files: Object.fromEntries(files),
   };
   const instance = { Name: localBuilder, Driver: "docker-container", Nodes: [only] };
-  await mkdir(join(paths.buildx, "instances"), { recursive: true });
-  await put(join(paths.buildx, "instances", localBuilder), JSON.stringify(instance));
-}
-
-async function put(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.new-${process.pid}`, text);
-  await rename(`${file}.new-${process.pid}`, file);
+  await replaceText(join(paths.buildx, "instances", localBuilder), JSON.stringify(instance));
 }
 
 async function awaitBuildKit(docker: Docker): Promise<void> {

@@ -7,7 +7,8 @@ import { reachable } from "./acquire.ts";
 import { type Docker, ownLabel } from "./dockerClient.ts";
 import { output, run, which } from "./exec.ts";
 import { root, tools } from "./paths.ts";
-import { Failure, timed } from "./say.ts";
+import { Failure } from "./say.ts";
+import { timed } from "./timeline.ts";
 import { toolPath } from "./tools.ts";
 
 /** What an image of our own consists of, besides the libraries of these programs. */

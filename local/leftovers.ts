@@ -29,7 +29,7 @@ const unfinished: [folder: string, name: RegExp][] = [
   [bin, /\.new-\d+$/],
   [libexec, /\.new-\d+$/],
   [join(tools, "downloads"), /\.new-\w+$/],
-  [join(local, "base"), /\.new$/],
+  [join(local, "base"), /\.new(-\d+)?$/],
   [local, /^seed-\w{6}$/],
   [paths.wheels, /\.new-\w{6}$/],
 ];

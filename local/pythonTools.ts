@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { withLock } from "../artifacts/lock.ts";
 import { output } from "./exec.ts";
 import { root, tools } from "./paths.ts";
-import { Failure, timed } from "./say.ts";
+import { Failure } from "./say.ts";
+import { timed } from "./timeline.ts";
 
 const requirements = join(root, "local/tools/python/requirements.txt");
 

@@ -1,9 +1,10 @@
 // The local registry's folder, by the documented layout of its storage: what one clone has published in it, the next one need
 // not make again. The registry itself serves no blob whose bytes are not those of its digest.
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { local } from "./paths.ts";
+import { replaceText } from "./replaceText.ts";
 import { find, keep, take, type Wanted } from "./sharedCache.ts";
 
 const storage = join(local, "registry/docker/registry/v2");
@@ -55,11 +56,11 @@ export async function seed(wanted: Wanted, { repository, tag }: Tagged): Promise
     }
     for (const hex of Object.keys(entry.files)) {
       const each = `sha256:${hex}`;
-      await writeLink(manifests.includes(each) ? manifestLink(repository, each) : layerLink(repository, each), each);
+      await replaceText(manifests.includes(each) ? manifestLink(repository, each) : layerLink(repository, each), each);
     }
     const tags = join(folderOf(repository), "_manifests/tags", tag);
-    await writeLink(join(tags, "index", digest.replace(":", "/"), "link"), digest);
-    await writeLink(join(tags, "current/link"), digest);
+    await replaceText(join(tags, "index", digest.replace(":", "/"), "link"), digest);
+    await replaceText(join(tags, "current/link"), digest);
     return digest;
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -121,10 +122,4 @@ function manifestLink(repository: string, digest: string): string {
 
 function readLink(path: string): string | undefined {
   return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
-}
-
-async function writeLink(path: string, digest: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(`${path}.new`, digest);
-  await rename(`${path}.new`, path);
 }

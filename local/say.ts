@@ -1,7 +1,5 @@
 import { ActionableError } from "../artifacts/errors.ts";
 
-export { timed } from "./timeline.ts";
-
 /** Who writes instead, while lines on the terminal change: messages go above them. */
 let writer: ((text: string) => void) | undefined;
 

@@ -124,8 +124,7 @@ function isTaken(port: number): Promise<boolean> {
 /** The builder that runs, or that Docker keeps; else the one that can. */
 async function currentBuilder(): Promise<BuilderKind> {
   const remembered = rememberedBuilder();
-  const runs = runningServices().some(({ name, pid }) => name === "buildkitd" && pid !== undefined);
-  const present = remembered === "docker" ? await isInDocker() : runs;
+  const present = remembered === "docker" ? await isInDocker() : runs("buildkitd");
   const asked = askedBuilder();
   if (present && remembered !== undefined && asked !== undefined && asked !== remembered) {
     const where = remembered === "docker" ? "is in Docker" : `runs as ${remembered}`;

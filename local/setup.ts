@@ -1,4 +1,3 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { variantNames, variants } from "../plan/variants.ts";
 import { dropGoCaches, stopGoBuilds } from "./acquire.ts";
@@ -8,6 +7,7 @@ import { type BuilderKind, toolsOf } from "./builder.ts";
 import { locked } from "./leftovers.ts";
 import { paths } from "./paths.ts";
 import type { Ports } from "./ports.ts";
+import { replaceText } from "./replaceText.ts";
 import { say } from "./say.ts";
 import { reserve, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
@@ -92,8 +92,5 @@ async function registerBuilder(builder: BuilderKind): Promise<void> {
   const endpoint = `unix://${paths.buildkitSocket}`;
   const node = { Name: `${localBuilder}0`, Endpoint: endpoint };
   const file = join(paths.buildx, "instances", localBuilder);
-  await mkdir(join(paths.buildx, "instances"), { recursive: true });
-  await rm(`${file}.new`, { force: true });
-  await writeFile(`${file}.new`, JSON.stringify({ Name: localBuilder, Driver: "remote", Nodes: [node] }));
-  await rename(`${file}.new`, file);
+  await replaceText(file, JSON.stringify({ Name: localBuilder, Driver: "remote", Nodes: [node] }));
 }

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { output, which } from "./exec.ts";
 import { local, paths } from "./paths.ts";
+import { replaceText } from "./replaceText.ts";
 import { Failure } from "./say.ts";
 import { trustedCas } from "./trust.ts";
 
@@ -85,6 +86,5 @@ async function replace(path: string, text: string): Promise<void> {
   if (existsSync(path) && readFileSync(path, "utf8") === text) {
     return;
   }
-  await writeFile(`${path}.new-${process.pid}`, text);
-  await rename(`${path}.new-${process.pid}`, path);
+  await replaceText(path, text);
 }

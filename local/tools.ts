@@ -395,32 +395,22 @@ export const serviceTools: Tool[] = [
   ),
 ];
 
+function rootlesskitProgram(name: string, use: string): Tool {
+  const main = `github.com/rootless-containers/rootlesskit/v2/cmd/${name}`;
+  return program(
+    name,
+    use,
+    { tool: "rootlesskit", main, program: name },
+    { tool: "rootlesskit", folder: rootlesskit, program: name },
+  );
+}
+
 /** For ordinary users: what makes one root of a user namespace. */
-export const rootlessTools: Tool[] = [
-  program(
-    "rootlesskit",
-    "lets an ordinary user build",
-    {
-      tool: "rootlesskit",
-      main: "github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit",
-      program: "rootlesskit",
-    },
-    { tool: "rootlesskit", folder: rootlesskit, program: "rootlesskit" },
-  ),
-];
+export const rootlessTools = [rootlesskitProgram("rootlesskit", "lets an ordinary user build")];
 
 /** For ordinary users who run an image: what lets one in whom a container of theirs serves. */
-export const rootlessDockerTools: Tool[] = [
-  program(
-    "rootlesskit-docker-proxy",
-    "publishes a container's port for an ordinary user",
-    {
-      tool: "rootlesskit",
-      main: "github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit-docker-proxy",
-      program: "rootlesskit-docker-proxy",
-    },
-    { tool: "rootlesskit", folder: rootlesskit, program: "rootlesskit-docker-proxy" },
-  ),
+export const rootlessDockerTools = [
+  rootlesskitProgram("rootlesskit-docker-proxy", "publishes a container's port for an ordinary user"),
 ];
 
 /** For those who sign or verify releases, and for nobody else. */
