@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interactive, output } from "./exec.ts";
 import { root, userHome } from "./paths.ts";
-import { pulumi } from "./pulumi.ts";
+import { backend, pulumi } from "./pulumi.ts";
 import { say } from "./say.ts";
 
 /** The policy pack, in the form that needs no language host. */
@@ -67,7 +67,7 @@ export async function previewWithoutBackend(stack: string, env: NodeJS.ProcessEn
     const { withoutSecrets } = await import("./stackFile.ts");
     const file = `Pulumi.${stack}.yaml`;
     await writeFile(config, withoutSecrets(await readFile(join(root, file), "utf8"), file));
-    const own = { ...env, PULUMI_BACKEND_URL: `file://${work}`, PULUMI_CONFIG_PASSPHRASE: "" };
+    const own = { ...env, PULUMI_BACKEND_URL: backend(work), PULUMI_CONFIG_PASSPHRASE: "" };
     // In the copy's folder, because a new stack writes to its config.
     await output("pulumi", ["stack", "init", stack], { cwd: work, env: own });
     return await previewWithReport(stack, ["--stack", stack, "--config-file", config, "--non-interactive"], own);

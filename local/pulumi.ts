@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
-import { output, run } from "./exec.ts";
+import { dirname, join } from "node:path";
+import { output, run, which } from "./exec.ts";
 import { paths, root, tools, userHome } from "./paths.ts";
 import { certificate } from "./tls.ts";
 import { pinnedOnly } from "./toolLock.ts";
@@ -21,7 +21,7 @@ export async function localEnvironment(state: string = paths.state): Promise<Nod
     ...process.env,
     ...toolEnvironment(),
     PULUMI_HOME: home,
-    PULUMI_BACKEND_URL: `file://${state}`,
+    PULUMI_BACKEND_URL: backend(state),
     PULUMI_CONFIG_PASSPHRASE: "",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     BUILDX_CONFIG: paths.buildx,
@@ -29,6 +29,14 @@ export async function localEnvironment(state: string = paths.state): Promise<Nod
     NODE_EXTRA_CA_CERTS: bundle,
     ...pastProxies(process.env),
   };
+}
+
+/**
+ * A folder of state. What the engine would put beside each file, in a second one that it writes in place, it does not need; a kill
+ * leaves that one empty, and then the state itself cannot be read any more ("failed to load checkpoint: EOF").
+ */
+export function backend(state: string): string {
+  return `file://${state}?metadata=skip`;
 }
 
 /** The stand-ins are on this machine, where a proxy of the environment would not find them. */
@@ -43,12 +51,19 @@ export function toolEnvironment(): Record<string, string> {
   return {
     ...(!usersPulumi && !process.env.PULUMI_HOME && { PULUMI_HOME: home }),
     ...(pinnedOnly() && onlyOurPlugins()),
-    PATH: toolPath(),
+    PATH: withThisNode(toolPath()),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     FACECRAFT_ROOT: root,
     // Several Node.js processes load the same SDK in every update.
     NODE_COMPILE_CACHE: join(tools, "node-compile-cache"),
   };
+}
+
+/** The engine runs the program, the policy and the dynamic providers with the first Node.js of a path, which must be ours. */
+function withThisNode(path: string): string {
+  const first = which("node", path);
+  const same = first !== undefined && realpathSync(first) === realpathSync(process.execPath);
+  return same ? path : `${dirname(process.execPath)}:${path}`;
 }
 
 /** For FACECRAFT_PINNED_TOOLS: any Pulumi takes the plugins that were brought up here, and fetches none by itself, unverified. */

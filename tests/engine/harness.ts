@@ -260,7 +260,6 @@ export interface Outputs {
 
 const bases = await baseImages();
 
-/** What is in the working tree, committed in a repository of its own: a test changes it without touching ours. */
 /** The environment of a clone with tools of its own: none of these programs are on its PATH, and no Pulumi home is named. */
 export function strangersEnvironment(): NodeJS.ProcessEnv {
   const path = (process.env.PATH ?? "").split(":").filter((entry) => !entry.startsWith(tools));
@@ -269,7 +268,7 @@ export function strangersEnvironment(): NodeJS.ProcessEnv {
   return { ...rest, PATH: path.join(":") };
 }
 
-/** Puts this project as it is into a folder, as a repository with one commit, ready to run. */
+/** Puts this project as it is into a folder, as a repository with one commit, ready to run: a test changes it without touching ours. */
 export async function checkout(folder: string): Promise<void> {
   const listed = await output("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
   for (const file of listed.split("\0").filter((file) => file !== "" && existsSync(join(root, file)))) {

@@ -72,4 +72,6 @@ test("an update that is killed leaves no plugin behind, says how to go on, and t
   const { code, text } = await clone.up();
   expect({ code, text }).toSucceed();
   expect(await clone.tags()).toHaveLength(2);
+  // All of the state is in files that are replaced as a whole: a kill between two of them would leave what cannot be read.
+  expect(readdirSync(clone.state, { recursive: true }).filter((file) => String(file).endsWith(".attrs"))).toEqual([]);
 });
