@@ -309,6 +309,7 @@ export const pulumiTools: Tool[] = [
     main: "github.com/pulumi/pulumi-docker-build/provider/cmd/pulumi-resource-docker-build",
     program: "pulumi-resource-docker-build",
     define: { "github.com/pulumi/pulumi-docker-build/provider.Version": packageVersion("@pulumi/docker-build") },
+    last: true,
   }),
   plugin("command", "command.ts"),
   plugin("random", "random.ts"),
@@ -390,7 +391,7 @@ export const serviceTools: Tool[] = [
   program(
     "registry",
     "the registry",
-    { tool: "registry", main: "github.com/distribution/distribution/v3/cmd/registry", program: "registry" },
+    { tool: "registry", main: "facecraft/tools/registry", program: "registry" },
     { tool: "registry", folder: registry, program: "registry" },
   ),
 ];
