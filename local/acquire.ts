@@ -48,8 +48,6 @@ export interface GoBuild {
   define?: Record<string, string>;
   /** Build tags. */
   tags?: readonly string[];
-  /** Whether others are built first: nothing waits for it alone. */
-  last?: boolean;
 }
 
 /** What a program was built from: kept beside it, so that another version or another tag builds it anew. */
@@ -110,7 +108,7 @@ export async function goBuild(build: GoBuild, folder: string): Promise<void> {
   if (kept !== undefined) {
     say(`${build.program}: taken from the cache, where a clone that built it on ${kept.made.slice(0, 10)} kept it`);
   } else {
-    await inTurn(build.last ?? false, () => buildWithGo(build, target));
+    await inTurn(() => buildWithGo(build, target));
   }
   await writeFile(recipeFile(build.program, folder), recipeOf(build));
   if (kept === undefined) {
@@ -126,27 +124,33 @@ async function buildWithGo(build: GoBuild, target: string): Promise<void> {
       : new Failure(`${build.program} is missing: ${why}. Install ${build.program}, or Go 1.26 (see \`make doctor\`).`);
   }
   const defines = Object.entries(build.define ?? {}).map(([name, value]) => `-X ${name}=${value}`);
-  const tags = build.tags ? ["-tags", build.tags.join(",")] : [];
   const fresh = `${target}.new-${process.pid}`;
   const strip = flags.at(-1);
-  const args = ["build", ...flags.slice(0, -1), [strip, ...defines].join(" "), ...tags, "-o", fresh, build.main];
+  const own = [...flags.slice(0, -1), [strip, ...defines].join(" "), ...tagArgs(build)];
   await mkdir(dirname(target), { recursive: true });
+  fetchAnnounced(build);
   await timed(`building ${build.program} from Go modules`, () =>
-    output("go", args, {
-      cwd: join(root, "local/tools", build.tool),
-      signal: stopped.signal,
-      env: {
-        ...process.env,
-        CGO_ENABLED: "0",
-        // The compiler's own garbage collection costs it a sixth of its time, for less than 1 GB.
-        GOGC: "400",
-        ...goFolders(),
-        // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
-        ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
-      },
-    }),
+    goOutput(["build", ...own, "-o", fresh, build.main], build),
   );
   await rename(fresh, target);
+}
+
+const tagArgs = ({ tags }: GoBuild) => (tags ? ["-tags", tags.join(",")] : []);
+
+function goOutput(args: readonly string[], { tool }: GoBuild): Promise<string> {
+  return output("go", args, {
+    cwd: join(root, "local/tools", tool),
+    signal: stopped.signal,
+    env: {
+      ...process.env,
+      CGO_ENABLED: "0",
+      // The compiler's own garbage collection costs it a sixth of its time, for less than 1 GB.
+      GOGC: "400",
+      ...goFolders(),
+      // go.sum has no sum of a newer toolchain, which Go would fetch by itself.
+      ...(pinnedOnly() && { GOTOOLCHAIN: "local" }),
+    },
+  });
 }
 
 const stopped = new AbortController();
@@ -160,21 +164,35 @@ export function stopGoBuilds(): void {
  * One Go build after the other: the tools' modules are of the same versions, so each takes from Go's cache what those before it have
  * compiled, and two at the same time would compile it twice.
  */
-let running = false;
-const waiting: { begin: () => void; last: boolean }[] = [];
+let turn: Promise<unknown> = Promise.resolve();
+let underWay = 0;
 
-async function inTurn<T>(last: boolean, work: () => Promise<T>): Promise<T> {
-  if (running) {
-    await new Promise<void>((begin) => waiting.push({ begin, last }));
-  }
-  running = true;
-  try {
-    return await work();
-  } finally {
-    running = false;
-    const first = waiting.findIndex((other) => !other.last);
-    const [next] = waiting.splice(Math.max(first, 0), 1);
-    next?.begin();
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  underWay++;
+  const result = turn.then(work).finally(() => underWay--);
+  turn = result.catch(() => {});
+  return result;
+}
+
+/** Whether something is being built, which takes minutes. */
+export function isBuilding(): boolean {
+  return underWay > 0;
+}
+
+/** What may have to be built, and whose modules nobody has asked for yet. */
+const announced: GoBuild[] = [];
+let fetching: Promise<unknown> = Promise.resolve();
+
+/** Says what is missing: where one of these has to be built, the modules of the others are fetched while it is compiled. */
+export function announceBuilds(builds: readonly GoBuild[]): void {
+  announced.push(...builds);
+}
+
+function fetchAnnounced(but: GoBuild): void {
+  for (const build of announced.splice(0).filter((build) => build !== but)) {
+    const args = ["list", "-deps", ...tagArgs(build), build.main];
+    // Whatever is wrong with them, the build itself tells.
+    fetching = fetching.then(() => goOutput(args, build).catch(() => {}));
   }
 }
 
@@ -205,6 +223,7 @@ function goEnv(name: string, cwd?: string): string | undefined {
 
 /** Go's caches are only needed to build; several gigabytes come free. */
 export async function dropGoCaches(): Promise<void> {
+  await fetching;
   await rm(join(tools, "go"), { recursive: true, force: true });
 }
 

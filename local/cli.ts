@@ -1,14 +1,14 @@
 // The commands behind the Makefile: `local/run COMMAND`, with the stack's name in STACK. What only one of them needs is
 // loaded by it: `make up` with nothing to do shall take no longer than Pulumi does.
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ActionableError } from "../artifacts/errors.ts";
 import { keepBuildCache } from "./buildCache.ts";
 import { builderEnvironment } from "./builder.ts";
-import { interactive, output } from "./exec.ts";
+import { interactive, output, run } from "./exec.ts";
 import type { LockedStack } from "./locks.ts";
 import { local, paths, root } from "./paths.ts";
-import { knownPorts } from "./ports.ts";
+import { knownPorts, type Ports } from "./ports.ts";
 import { beginReport, hasBackend, policyPack, previewWithoutBackend, previewWithReport } from "./previewReport.ts";
 import { ensureStack, isAsLeft, localEnvironment, pulumi, stackOutputs, toolEnvironment } from "./pulumi.ts";
 import { say } from "./say.ts";
@@ -21,13 +21,13 @@ import { markChildren } from "./updates.ts";
 const stack = process.env.STACK || "local";
 
 /** Brings up what the stack needs; returns the arguments and the environment for the engine. */
-async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
+async function prepare(served?: (ports: Ports) => void): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
   const more = asksForSigning(stack) ? signingTools : [];
   if (!isLocal(stack)) {
     await setUpPulumi(more);
     return { args: ["--stack", stack], env: { ...process.env, ...toolEnvironment() } };
   }
-  const ports = await setUp(stack, more);
+  const ports = await setUp(stack, more, served);
   const file = await renderConfig(stack, ports);
   const env = await localEnvironment();
   await ensureStack(stack, env);
@@ -36,12 +36,26 @@ async function prepare(): Promise<{ args: string[]; env: NodeJS.ProcessEnv }> {
 }
 
 /** Like `prepare`, for what changes the stack's state: refuses while another update holds it, and clears up after a killed one. */
-async function prepareUpdate(): Promise<Awaited<ReturnType<typeof prepare>>> {
+async function prepareUpdate(served?: (ports: Ports) => void): Promise<Awaited<ReturnType<typeof prepare>>> {
   if (isLocal(stack)) {
     const { claim } = await import("./unlock.ts");
     await claim(await localStack(), stack === "local" ? "make unlock" : `make unlock STACK=${stack}`);
   }
-  return prepare();
+  return prepare(served);
+}
+
+/** Lets the builder begin with the image while the engine is still being built. Ends with this command, whatever becomes of it. */
+function headStart(ended: AbortSignal): (ports: Ports) => void {
+  return (ports) => {
+    say("building what the image is made of, until the engine is there to go on with it");
+    renderConfig(stack, ports)
+      .then(async (file) => {
+        const env = { ...(await localEnvironment()), ...builderEnvironment() };
+        const { text } = await run("node", ["local/headStart.ts", stack, file], { cwd: root, env, signal: ended });
+        await writeFile(join(local, "run", "head-start.log"), text);
+      })
+      .catch(() => {});
+  };
 }
 
 async function localStack(): Promise<LockedStack> {
@@ -54,10 +68,12 @@ const commands: Record<string, () => Promise<number>> = {
   async up() {
     // Asked while the set-up looks whether all is there.
     const asLeft = isLocal(stack) && process.env.REFRESH !== "1" && isAsLeft(stack).catch(() => false);
-    const { args, env } = await prepareUpdate();
+    const ended = new AbortController();
+    const { args, env } = await prepareUpdate(headStart(ended.signal));
     // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
     const refresh = (await asLeft) ? [] : ["--refresh"];
     const code = await pulumi(["up", ...refresh, "--suppress-outputs", ...policyPack, ...unattended(), ...args], env);
+    ended.abort();
     const ports = knownPorts();
     if (code === 0 && isLocal(stack) && ports) {
       await keepBuildCache(stack, ports);

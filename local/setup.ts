@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { variantNames, variants } from "../plan/variants.ts";
-import { dropGoCaches, stopGoBuilds } from "./acquire.ts";
+import { dropGoCaches, isBuilding, stopGoBuilds } from "./acquire.ts";
 import { prepareBase, publishBase } from "./base.ts";
 import { seedBuildCache } from "./buildCache.ts";
 import { type BuilderKind, toolsOf } from "./builder.ts";
@@ -13,7 +13,7 @@ import { reserve, startServices } from "./services.ts";
 import { localBuilder } from "./stackConfig.ts";
 import { makeArtifacts } from "./standins/models/models.ts";
 import { certificate } from "./tls.ts";
-import { obtainAll, pulumiTools, rootlessTools, signingTools, type Tool } from "./tools.ts";
+import { announce, obtainAll, pulumiTools, rootlessTools, signingTools, type Tool } from "./tools.ts";
 import { makeWheels } from "./wheels.ts";
 
 /**
@@ -21,15 +21,24 @@ import { makeWheels } from "./wheels.ts";
  *
  * @param stack whose image will be built: what a clone has kept of the builder's cache is taken for that
  * @param more tools that not every stack needs
+ * @param served called where the services run, but the engine is still being built
  */
-export async function setUp(stack: string, more: readonly Tool[] = []): Promise<Ports> {
+export async function setUp(
+  stack: string,
+  more: readonly Tool[] = [],
+  served: (ports: Ports) => void = () => {},
+): Promise<Ports> {
   sayWhatIsEmulated();
   // Clones may share the tools, and two of them may start at once.
   return locked(async () => {
     const { builder, ports } = await reserve();
     await certificate();
     try {
-      await Promise.all([obtainAll(pulumiTools), bringUp(stack, builder, ports, more)]);
+      // The services first: while the engine is built, they are started, and can be used.
+      const services = obtainServices(builder, more);
+      const engine = services.then(() => obtainAll(pulumiTools));
+      const up = bringUp(stack, builder, ports, services).then(() => isBuilding() && served(ports));
+      await Promise.all([engine, up]);
     } catch (error) {
       // It takes minutes, and nobody waits for it any more.
       stopGoBuilds();
@@ -40,15 +49,18 @@ export async function setUp(stack: string, more: readonly Tool[] = []): Promise<
   });
 }
 
+async function obtainServices(builder: BuilderKind, more: readonly Tool[]): Promise<void> {
+  const tools = [...(await toolsOf(builder)), ...more];
+  announce([...tools, ...pulumiTools]);
+  await obtainAll(tools);
+}
+
 /** The builder, the registry, and what the images are made of. */
-async function bringUp(stack: string, builder: BuilderKind, ports: Ports, more: readonly Tool[]): Promise<void> {
-  if (builder === "rootless") {
-    // The base is made with it, too.
-    await obtainAll(rootlessTools);
-  }
+async function bringUp(stack: string, builder: BuilderKind, ports: Ports, services: Promise<void>): Promise<void> {
   await Promise.all([
-    obtainAll([...(await toolsOf(builder)), ...more]),
-    prepareBase(builder),
+    services,
+    // An ordinary user makes it in a namespace, too.
+    (builder === "rootless" ? obtainAll(rootlessTools) : Promise.resolve()).then(() => prepareBase(builder)),
     makeArtifacts(),
     makeWheels(),
     seedBuildCache(stack),

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { cp, link, mkdir, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
-import { type GoBuild, goBuild, installScript, isBuilt, keepBuilt, unpack } from "./acquire.ts";
+import { announceBuilds, type GoBuild, goBuild, installScript, isBuilt, keepBuilt, unpack } from "./acquire.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { isExecutable, which } from "./exec.ts";
 import { bin, libexec, pulumiHome, tools, userHome } from "./paths.ts";
@@ -39,6 +39,8 @@ export interface Tool {
   obtain(): Promise<void>;
   /** Keeps it for other clones and users, where it was built here. */
   keep?(): Promise<void>;
+  /** How it is built where it cannot be downloaded. */
+  build?: GoBuild;
 }
 
 const versions = {
@@ -88,6 +90,7 @@ function program(name: string, use: string, build: GoBuild, { tool, folder, prog
     name,
     version: wantedVersion(tool),
     use,
+    build,
     find() {
       const users = which(name);
       return (
@@ -136,6 +139,7 @@ const pulumi: Tool = {
   name: "pulumi",
   version: versions.pulumi,
   use: "the engine",
+  build: pulumiBuild,
   find() {
     const users = which("pulumi");
     return users ? { path: users, origin: "yours" } : known(join(hosts, "pulumi"), cliOrigin());
@@ -144,7 +148,7 @@ const pulumi: Tool = {
     if (!archive && (await downloadTool("pulumi", { folder: hosts, program: "pulumi", stripComponents: 1 }))) {
       return;
     }
-    if (!isExecutable(join(libexec, "pulumi"))) {
+    if (!isBuilt(pulumiBuild, libexec)) {
       await goBuild(pulumiBuild, libexec);
     }
     if (archive) {
@@ -219,12 +223,12 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
       }
       // One build serves every home.
       const built = join(libexec, file);
-      if (!isExecutable(built)) {
+      if (!isBuilt(standIn, libexec)) {
         await goBuild(standIn, libexec);
       }
       await linkTo(built, path);
     },
-    ...(typeof standIn !== "string" && { keep: () => keepLibexec(standIn) }),
+    ...(typeof standIn !== "string" && { build: standIn, keep: () => keepLibexec(standIn) }),
   };
 }
 
@@ -309,7 +313,6 @@ export const pulumiTools: Tool[] = [
     main: "github.com/pulumi/pulumi-docker-build/provider/cmd/pulumi-resource-docker-build",
     program: "pulumi-resource-docker-build",
     define: { "github.com/pulumi/pulumi-docker-build/provider.Version": packageVersion("@pulumi/docker-build") },
-    last: true,
   }),
   plugin("command", "command.ts"),
   plugin("random", "random.ts"),
@@ -428,6 +431,11 @@ export const signingTools: Tool[] = [
     { tool: "cosign", folder: cosign, program: "cosign" },
   ),
 ];
+
+/** Says that these will be asked for. */
+export function announce(wanted: readonly Tool[]): void {
+  announceBuilds(wanted.filter((tool) => tool.find() === undefined).flatMap(({ build }) => build ?? []));
+}
 
 /**
  * Gets what is missing, one after the other: a Go build takes all cores.

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { modulesBehind } from "../../local/alignModules.ts";
 import { inWorld, noNamespace } from "../namespace.ts";
 import { ToolClone } from "./toolClone.ts";
 
@@ -54,4 +55,8 @@ describe.skipIf(noNamespace)(`a builder from Go modules${noNamespace ? ` (skippe
     expect(readFileSync(built(), "utf8")).toContain("-tags dfrundevice ");
     expect(existsSync(join(clone.tools, "bin/.buildkitd.json"))).toBe(true);
   });
+});
+
+test("modules of several tools are of one version, so that each is compiled once (`node local/alignModules.ts`)", () => {
+  expect(modulesBehind()).toEqual([]);
 });
