@@ -1,8 +1,9 @@
 // node local/headStart.ts STACK CONFIG: has the builder make what a stack's proof is made of, as the program itself asks for it, but
 // without an engine: a machine that still compiles its engine has time for it. Says nothing, and a failure is none: the update
 // builds the same, takes what is done, and tells what is wrong.
-import { readFileSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
@@ -18,8 +19,13 @@ interface Asked {
   secrets?: Record<string, string>;
 }
 
-/** What buildctl is told to build the same as docker-build, and the environment in which its secrets are. */
-export function buildctlFor(asked: Asked, folder: string): { args: string[]; env: Record<string, string> } {
+/**
+ * What buildctl is told to build the same as docker-build.
+ *
+ * @param folder the program's
+ * @param secretFile where a secret's value is: a bundle of CAs is too long for an environment variable
+ */
+export function buildctlArgs(asked: Asked, folder: string, secretFile: (id: string) => string): string[] {
   const { dockerfile, context, buildArgs, platforms, target, secrets = {} } = asked;
   const named = Object.entries(context.named).map(([name, { location }]): [string, string] => [name, location]);
   const isRemote = (location: string) => /^[\w+-]+:\/\//.test(location);
@@ -37,16 +43,24 @@ export function buildctlFor(asked: Asked, folder: string): { args: string[]; env
     ),
     ...Object.fromEntries(Object.entries(buildArgs).map(([name, value]) => [`build-arg:${name}`, value])),
   };
-  const variable = (id: string) => `FACECRAFT_SECRET_${id.toUpperCase()}`;
-  return {
-    args: [
-      ...["build", "--frontend", "dockerfile.v0", "--progress", "plain"],
-      ...places.flatMap(([name, place]) => ["--local", `${name}=${resolve(folder, place)}`]),
-      ...Object.entries(options).flatMap(([name, value]) => ["--opt", `${name}=${value}`]),
-      ...Object.keys(secrets).flatMap((id) => ["--secret", `id=${id},env=${variable(id)}`]),
-    ],
-    env: Object.fromEntries(Object.entries(secrets).map(([id, value]) => [variable(id), value])),
-  };
+  return [
+    ...["build", "--frontend", "dockerfile.v0", "--progress", "plain"],
+    ...places.flatMap(([name, place]) => ["--local", `${name}=${resolve(folder, place)}`]),
+    ...Object.entries(options).flatMap(([name, value]) => ["--opt", `${name}=${value}`]),
+    ...Object.keys(secrets).flatMap((id) => ["--secret", `id=${id},src=${secretFile(id)}`]),
+  ];
+}
+
+/** Without the marks of what is secret. */
+function unwrapped(value: unknown): unknown {
+  if (pulumi.runtime.isRpcSecret(value)) {
+    return unwrapped(pulumi.runtime.unwrapRpcSecret(value));
+  }
+  if (Array.isArray(value)) {
+    return value.map(unwrapped);
+  }
+  const isObject = typeof value === "object" && value !== null;
+  return isObject ? Object.fromEntries(Object.entries(value).map(([key, of]) => [key, unwrapped(of)])) : value;
 }
 
 /** Runs the program as a preview does, with nobody behind it, for what it asks of its proof. */
@@ -59,7 +73,7 @@ async function askedByProgram(stack: string, configFile: string): Promise<Asked>
   return new Promise((found, reject) => {
     const newResource = ({ type, inputs }: pulumi.runtime.MockResourceArgs) => {
       if (type === "docker-build:index:Image" && inputs.target === "proof") {
-        found(inputs);
+        found(unwrapped(inputs) as Asked);
       }
       return { id: "", state: inputs };
     };
@@ -73,8 +87,19 @@ async function askedByProgram(stack: string, configFile: string): Promise<Asked>
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const [stack = "", configFile = ""] = process.argv.slice(2);
-  const { args, env } = buildctlFor(await askedByProgram(stack, configFile), process.cwd());
-  const { code, text } = await run("buildctl", args, { env: { ...process.env, ...env } });
-  console.log(text);
-  process.exit(code);
+  const asked = await askedByProgram(stack, configFile);
+  const folder = mkdtempSync(join(tmpdir(), "facecraft-head-start-"));
+  const secretFile = (id: string) => join(folder, id);
+  try {
+    for (const [id, value] of Object.entries(asked.secrets ?? {})) {
+      writeFileSync(secretFile(id), value, { mode: 0o600 });
+    }
+    const { code, text } = await run("buildctl", buildctlArgs(asked, process.cwd(), secretFile));
+    console.log(text);
+    process.exitCode = code;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  // The program that was run waits for an engine.
+  process.exit();
 }
