@@ -94,9 +94,14 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
     for (const [id, value] of Object.entries(asked.secrets ?? {})) {
       writeFileSync(secretFile(id), value, { mode: 0o600 });
     }
-    const { code, text } = await run("buildctl", buildctlArgs(asked, process.cwd(), secretFile));
-    console.log(text);
-    process.exitCode = code;
+    const proof = buildctlArgs(asked, process.cwd(), secretFile);
+    // As it will be pushed: the builder keeps what it has compressed.
+    const release = buildctlArgs({ ...asked, target: "release" }, process.cwd(), secretFile);
+    for (const args of [proof, [...release, "--output", "type=image,push=false,oci-mediatypes=true"]]) {
+      const { code, text } = await run("buildctl", args);
+      console.log(text);
+      process.exitCode ||= code;
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
