@@ -64,26 +64,32 @@ async function localStack(): Promise<LockedStack> {
     : { state: paths.state, project: "facecraft", stack };
 }
 
+/** After an update: keeps what it has built for other clones, and says what it has published and what can be done with that. */
+async function tellPublished(env: NodeJS.ProcessEnv): Promise<number> {
+  const ports = knownPorts();
+  if (isLocal(stack) && ports) {
+    await keepBuildCache(stack, ports);
+  }
+  const { nextSteps, published } = await import("./nextSteps.ts");
+  const outputs = await stackOutputs(stack, isLocal(stack), env);
+  console.log(nextSteps(await published(stack, outputs)).join("\n"));
+  return 0;
+}
+
 const commands: Record<string, () => Promise<number>> = {
   async up() {
-    // Asked while the set-up looks whether all is there.
-    const asLeft = isLocal(stack) && process.env.REFRESH !== "1" && isAsLeft(stack).catch(() => false);
     const ended = new AbortController();
-    const { args, env } = await prepareUpdate(headStart(ended.signal));
-    // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
-    const refresh = (await asLeft) ? [] : ["--refresh"];
-    const code = await pulumi(["up", ...refresh, "--suppress-outputs", ...policyPack, ...unattended(), ...args], env);
-    ended.abort();
-    const ports = knownPorts();
-    if (code === 0 && isLocal(stack) && ports) {
-      await keepBuildCache(stack, ports);
+    try {
+      // Asked while the set-up looks whether all is there.
+      const asLeft = isLocal(stack) && process.env.REFRESH !== "1" && isAsLeft(stack).catch(() => false);
+      const { args, env } = await prepareUpdate(headStart(ended.signal));
+      // With a refresh, so that a model that upstream has replaced, or an image that is gone, does not stay unseen.
+      const refresh = (await asLeft) ? [] : ["--refresh"];
+      const code = await pulumi(["up", ...refresh, "--suppress-outputs", ...policyPack, ...unattended(), ...args], env);
+      return code === 0 ? await tellPublished(env) : code;
+    } finally {
+      ended.abort();
     }
-    if (code === 0) {
-      const { nextSteps, published } = await import("./nextSteps.ts");
-      const outputs = await stackOutputs(stack, isLocal(stack), env);
-      console.log(nextSteps(await published(stack, outputs)).join("\n"));
-    }
-    return code;
   },
 
   async preview() {

@@ -90,6 +90,8 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const asked = await askedByProgram(stack, configFile);
   const folder = mkdtempSync(join(tmpdir(), "facecraft-head-start-"));
   const secretFile = (id: string) => join(folder, id);
+  const stopped = new AbortController();
+  process.once("SIGTERM", () => stopped.abort());
   try {
     for (const [id, value] of Object.entries(asked.secrets ?? {})) {
       writeFileSync(secretFile(id), value, { mode: 0o600 });
@@ -98,7 +100,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
     // As it will be pushed: the builder keeps what it has compressed.
     const release = buildctlArgs({ ...asked, target: "release" }, process.cwd(), secretFile);
     for (const args of [proof, [...release, "--output", "type=image,push=false,oci-mediatypes=true"]]) {
-      const { code, text } = await run("buildctl", args);
+      const { code, text } = await run("buildctl", args, { signal: stopped.signal });
       console.log(text);
       process.exitCode ||= code;
     }

@@ -35,9 +35,10 @@ export async function setUp(
     await certificate();
     try {
       // The services first: while the engine is built, they are started, and can be used.
-      const services = obtainServices(builder, more);
+      const own = obtainAll(builder === "rootless" ? rootlessTools : []);
+      const services = own.then(() => obtainServices(builder, more));
       const engine = services.then(() => obtainAll(pulumiTools));
-      const up = bringUp(stack, builder, ports, services).then(() => isBuilding() && served(ports));
+      const up = bringUp(stack, builder, ports, { own, services }).then(() => isBuilding() && served(ports));
       await Promise.all([engine, up]);
     } catch (error) {
       // It takes minutes, and nobody waits for it any more.
@@ -55,12 +56,16 @@ async function obtainServices(builder: BuilderKind, more: readonly Tool[]): Prom
   await obtainAll(tools);
 }
 
-/** The builder, the registry, and what the images are made of. */
-async function bringUp(stack: string, builder: BuilderKind, ports: Ports, services: Promise<void>): Promise<void> {
+/** The builder, the registry, and what the images are made of: an ordinary user makes the base with tools of his own. */
+async function bringUp(
+  stack: string,
+  builder: BuilderKind,
+  ports: Ports,
+  { own, services }: { own: Promise<void>; services: Promise<void> },
+): Promise<void> {
   await Promise.all([
     services,
-    // An ordinary user makes it in a namespace, too.
-    (builder === "rootless" ? obtainAll(rootlessTools) : Promise.resolve()).then(() => prepareBase(builder)),
+    own.then(() => prepareBase(builder)),
     makeArtifacts(),
     makeWheels(),
     seedBuildCache(stack),
