@@ -310,3 +310,14 @@ export async function describeDockerBuilder(): Promise<[string, string, string]>
   const state = found === undefined ? "not there" : found.running ? "running" : "stopped";
   return [localBuilder, state, `container ${container} of the Docker at ${docker.address}`];
 }
+
+/** How much its cache takes, as Docker says it, and where that is; undefined where there is none. */
+export async function dockerCacheSize(): Promise<[size: string, where: string] | undefined> {
+  if ((await whyNoDockerBuilder()) !== undefined) {
+    return undefined;
+  }
+  const { stdout } = await (await theDocker()).run("system", "df", "--verbose", "--format", "{{json .Volumes}}");
+  const volumes: unknown = JSON.parse(stdout || "[]");
+  const own = Array.isArray(volumes) ? volumes.find(({ Name }) => Name === volume) : undefined;
+  return own && [own.Size, `volume ${volume} of Docker`];
+}

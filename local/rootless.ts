@@ -5,6 +5,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { output, run, which } from "./exec.ts";
+import { root } from "./paths.ts";
 import { toolPath } from "./tools.ts";
 
 /** What is not there for a user namespace of an ordinary user, and what an administrator has to type, once. */
@@ -62,7 +63,10 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-/** What keeps this user from a namespace with a range of ids; undefined where it works, which is tried. */
+/**
+ * What keeps this user from a namespace with a range of ids; undefined where it works, which is tried. What `local/run` sees of it
+ * without Node.js, it says in the same words.
+ */
 export async function whatRootlessLacks(): Promise<Lack | undefined> {
   const reasons: string[] = [];
   const commands: string[] = [];
@@ -152,20 +156,19 @@ function whyNoNamespace(said: string): [reason: string, command: string] {
   ];
 }
 
-const installers: [program: string, install: string, reinstall: string][] = [
-  ["apt-get", "apt-get install --yes uidmap", "apt-get install --yes --reinstall uidmap"],
-  ["dnf", "dnf install --assumeyes shadow-utils", "dnf reinstall --assumeyes shadow-utils"],
-  ["zypper", "zypper install --no-confirm shadow", "zypper install --no-confirm --force shadow"],
-  ["pacman", "pacman -S --noconfirm shadow", "pacman -S --noconfirm shadow"],
-  ["apk", "apk add shadow-subids", "apk fix shadow-subids"],
-];
+/** How newuidmap is installed, and installed anew, by the program that a system has for it. */
+const installers = () =>
+  readFileSync(join(root, "local/uidmap.tsv"), "utf8")
+    .split("\n")
+    .map((line) => line.split("\t"))
+    .find(([program = ""]) => which(program, systemPath()));
 
 function installUidmap(): string {
-  return installers.find(([program]) => which(program, systemPath()))?.[1] ?? "";
+  return installers()?.[1] ?? "";
 }
 
 function reinstallUidmap(): string {
-  return installers.find(([program]) => which(program, systemPath()))?.[2] ?? "";
+  return installers()?.[2] ?? "";
 }
 
 type Range = { start: number; count: number };

@@ -56,7 +56,9 @@ describe.runIf(hasDocker)("a builder in Docker (needs root)", () => {
       Nodes: [{ Name: name.replace("buildx_buildkit_", "") }],
     });
     expect(readdirSync(join(tools.folder, "local/run"))).not.toContain("buildkitd.pid");
-    expect((await tools.command("doctor")).text).toMatch(new RegExp(`facecraft-local +running +container ${name}`));
+    const { text } = await tools.command("doctor");
+    expect(text).toMatch(new RegExp(`facecraft-local +running +container ${name}`));
+    expect(text).toMatch(new RegExp(`the builder's cache +[\\d.]+ ?[kMG]?B +volume ${name}_state`));
   });
 
   test("builds for the engine, and publishes to the local registry", async () => {

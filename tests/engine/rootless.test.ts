@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { baseImages } from "../../local/base.ts";
@@ -26,6 +26,26 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
     );
     expect(text).not.toMatch(/\[local\]|^\s+at /m);
     expect(existsSync(join(user.tools, "local/run"))).toBe(false);
+  });
+
+  test("without Node.js either is told the same, before that is downloaded", async () => {
+    const given = user.range;
+    user.hasNewuidmap = false;
+    user.range = "somebody:300000:65536\n";
+    const known = await user.run(["make", "up"]);
+    // Neither this project's Node.js nor its packages: as on a machine that has never seen it.
+    const packages = join(user.clone, "node_modules");
+    renameSync(packages, `${packages}-`);
+    const unknown = await user.run(["make", "up"], { PATH: "/usr/local/bin:/usr/bin:/bin" });
+    renameSync(`${packages}-`, packages);
+    user.hasNewuidmap = true;
+    user.range = given;
+    expect(unknown.code).not.toBe(0);
+    expect(unknown.text).not.toContain("getting Node.js");
+    const [, said = ""] = /error: (.*?) The other ways:/.exec(unknown.text) ?? [];
+    expect(said).toMatch(/not installed; .* no range .*`apt-get install .* && usermod --add-subuids 365536-431071 /);
+    expect(known.text).toContain(said);
+    expect(existsSync(join(user.tools, "node"))).toBe(false);
   });
 
   test("without a range of ids is told a command that gives him a free one", async () => {
