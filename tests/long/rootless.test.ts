@@ -22,7 +22,7 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user in an empty home$
 
     const deploy = await user.run(["make", "deploy"]);
     expect(deploy).toSucceed();
-    const [address = ""] = /http:\/\/localhost:\d+/.exec(deploy.text) ?? [];
+    const [, address = ""] = /runs at (http:\S+) where a browser can try a portrait/.exec(deploy.text) ?? [];
     const page = await fetch(address);
     expect(page.headers.get("content-type")).toMatch(/^text\/html/);
     expect(await page.text()).toContain("<title>");
