@@ -4,7 +4,7 @@ import { goBuild, isBuilt } from "./acquire.ts";
 import { accepts, awaitDaemon, type Daemon, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { output, which } from "./exec.ts";
-import { locked } from "./leftovers.ts";
+import { locked, unmountBelow } from "./leftovers.ts";
 import { bin, local, paths, tools } from "./paths.ts";
 import { knownPorts } from "./ports.ts";
 import { inUserNamespace, namespaceEnvironment, sentences, whatRootlessLacks } from "./rootless.ts";
@@ -23,6 +23,7 @@ const socket = join(paths.run, "docker.sock");
 const pidFile = join(paths.run, "dockerd.pid");
 // Debian's daemon is older than what Compose speaks unless told.
 const client = { DOCKER_HOST: `unix://${socket}`, DOCKER_API_VERSION: "1.41" };
+const execRoot = join(paths.run, "docker");
 const path = () => [...programs, toolPath(), "/usr/sbin", "/sbin"].join(":");
 const daemon: Daemon = {
   name: "docker",
@@ -104,7 +105,7 @@ async function startDocker(): Promise<void> {
   const options = {
     "--data-root": join(local, rootless ? "docker-rootless" : "docker"),
     // In a namespace, ids of processes and what goes by them end with it.
-    "--exec-root": rootless ? "/run/docker" : join(paths.run, "docker"),
+    "--exec-root": rootless ? "/run/docker" : execRoot,
     "--host": `unix://${socket}`,
     "--pidfile": rootless ? "/run/docker.pid" : pidFile,
     "--bridge": "none",
@@ -152,6 +153,8 @@ export async function stopDocker(): Promise<void> {
   if (await stopDaemon(daemon)) {
     say("stopped docker");
   }
+  // It leaves the namespace of its network mounted, and then nobody can remove the folder.
+  await unmountBelow(execRoot);
   await stopDaemon(registryForNamespace);
 }
 

@@ -52,15 +52,13 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** A file system that was being made has /proc mounted, and whoever was killed has left it so. */
+/** A file system that was being made has /proc mounted, and whoever was killed has left it so; a Docker daemon leaves a namespace. */
 export async function unmountBelow(folder: string): Promise<void> {
   // In the order in which they were mounted; a space in a path is written as \040.
   const mounted = mountPoints().filter((path) => path.startsWith(`${folder}/`));
   for (const path of mounted.reverse()) {
     await output("umount", [path]).catch((error: Error) => {
-      throw new Failure(
-        `${path} is mounted, left by a set-up that was killed, and cannot be unmounted: ${error.message}`,
-      );
+      throw new Failure(`${path} is mounted, and cannot be unmounted: ${error.message}`);
     });
   }
 }
