@@ -92,12 +92,15 @@ export function isBuilt(build: GoBuild, folder: string): boolean {
 }
 
 /**
- * Builds a program from Go modules into a folder, which go.sum pins; or takes it from the cache, where a clone has kept it that
- * built it from the same ones.
+ * Builds a program from Go modules into a folder, which go.sum pins, unless it is there; or takes it from the cache, where a clone
+ * has kept it that built it from the same ones.
  *
  * @throws Failure when there is no Go, or the build fails
  */
 export async function goBuild(build: GoBuild, folder: string): Promise<void> {
+  if (isBuilt(build, folder)) {
+    return;
+  }
   const target = join(folder, build.program);
   const version = goVersion(build);
   const kept = await take(

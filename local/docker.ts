@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { goBuild, isBuilt } from "./acquire.ts";
+import { goBuild } from "./acquire.ts";
 import { accepts, awaitDaemon, type Daemon, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
 import { hasDebian, unpackDebian } from "./debian.ts";
 import { output, which } from "./exec.ts";
@@ -51,9 +51,7 @@ export async function dockerEnvironment(env: NodeJS.ProcessEnv): Promise<NodeJS.
     const define = { "github.com/docker/compose/v5/internal.Version": `v${composeVersion}` };
     const build = { tool: "compose", main: "github.com/docker/compose/v5/cmd", program: "docker-compose", define };
     await locked(async () => {
-      if (!isBuilt(build, bin)) {
-        await goBuild(build, bin);
-      }
+      await goBuild(build, bin);
     });
   }
   const version = await apiVersion(env);

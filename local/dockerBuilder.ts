@@ -311,13 +311,13 @@ export async function describeDockerBuilder(): Promise<[string, string, string]>
   return [localBuilder, state, `container ${container} of the Docker at ${docker.address}`];
 }
 
-/** How much its cache takes, as Docker says it, and where that is; undefined where there is none. */
-export async function dockerCacheSize(): Promise<[size: string, where: string] | undefined> {
+/** What `make doctor` says of how much its cache takes: a row, or none where there is no cache. */
+export async function describeDockerCache(): Promise<[what: string, size: string, where: string][]> {
   if ((await whyNoDockerBuilder()) !== undefined) {
-    return undefined;
+    return [];
   }
   const { stdout } = await (await theDocker()).run("system", "df", "--verbose", "--format", "{{json .Volumes}}");
   const volumes: unknown = JSON.parse(stdout || "[]");
   const own = Array.isArray(volumes) ? volumes.find(({ Name }) => Name === volume) : undefined;
-  return own && [own.Size, `volume ${volume} of Docker`];
+  return own ? [["the builder's cache", own.Size, `volume ${volume} of Docker`]] : [];
 }

@@ -5,7 +5,7 @@ import type { Listed } from "../plan/devices.ts";
 import { baseImages } from "./base.ts";
 import { rememberedBuilder, toolsOf } from "./builder.ts";
 import { closedDevices } from "./cdi.ts";
-import { describeDockerBuilder, dockerCacheSize } from "./dockerBuilder.ts";
+import { describeDockerBuilder, describeDockerCache } from "./dockerBuilder.ts";
 import { which } from "./exec.ts";
 import { paths, root, tools } from "./paths.ts";
 import { knownPorts } from "./ports.ts";
@@ -131,12 +131,9 @@ async function space(): Promise<string[][]> {
   const found = [...places(), ...(existsSync(machineCache()) ? [machine] : [])];
   const sizes = await sizesOf(found);
   const rows = found.map((place, index) => [place.what, amount(sizes[index] as Size), whereIs(place)]);
-  const [size, where] = (rememberedBuilder() === "docker" && (await dockerCacheSize())) || [];
-  if (size !== undefined && where !== undefined) {
-    rows.unshift(["the builder's cache", size, where]);
-  }
+  const inDocker = rememberedBuilder() === "docker" ? await describeDockerCache() : [];
   const { bavail, bsize } = statfsSync(existsSync(tools) ? tools : root);
-  return [...rows, ["free on this disk", formatBytes(bavail * bsize), ""]];
+  return [...inDocker, ...rows, ["free on this disk", formatBytes(bavail * bsize), ""]];
 }
 
 /** Which builder has one: that of the local stacks, and where there is Docker that of the stack gpu. Nothing is started for that. */

@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as pulumi from "@pulumi/pulumi";
-import { parse } from "yaml";
+import { isGitUrl } from "../plan/config.ts";
 import { run } from "./exec.ts";
+import { parseStackFile } from "./stackFile.ts";
 
 /** The inputs of a docker-build Image that a step's key depends on, and the files and secrets that the steps read. */
 interface Asked {
@@ -28,18 +29,17 @@ interface Asked {
 export function buildctlArgs(asked: Asked, folder: string, secretFile: (id: string) => string): string[] {
   const { dockerfile, context, buildArgs, platforms, target, secrets = {} } = asked;
   const named = Object.entries(context.named).map(([name, { location }]): [string, string] => [name, location]);
-  const isRemote = (location: string) => /^[\w+-]+:\/\//.test(location);
   const places = [
     ["context", context.location] as const,
     ["dockerfile", dirname(dockerfile.location)] as const,
-    ...named.filter(([, location]) => !isRemote(location)),
+    ...named.filter(([, location]) => !isGitUrl(location)),
   ];
   const options = {
     filename: basename(dockerfile.location),
     target,
     platform: platforms.join(","),
     ...Object.fromEntries(
-      named.map(([name, location]) => [`context:${name}`, isRemote(location) ? location : `local:${name}`]),
+      named.map(([name, location]) => [`context:${name}`, isGitUrl(location) ? location : `local:${name}`]),
     ),
     ...Object.fromEntries(Object.entries(buildArgs).map(([name, value]) => [`build-arg:${name}`, value])),
   };
@@ -65,7 +65,7 @@ function unwrapped(value: unknown): unknown {
 
 /** Runs the program as a preview does, with nobody behind it, for what it asks of its proof. */
 async function askedByProgram(stack: string, configFile: string): Promise<Asked> {
-  const { config } = parse(readFileSync(configFile, "utf8")) as { config: Record<string, unknown> };
+  const { config = {} } = parseStackFile(readFileSync(configFile, "utf8"), configFile);
   const values = Object.entries(config).map(([key, value]): [string, string] => [
     key,
     typeof value === "string" ? value : JSON.stringify(value),

@@ -83,7 +83,7 @@ export async function whatRootlessLacks(): Promise<Lack | undefined> {
   }
   const missing = ["newuidmap", "newgidmap"].filter((program) => which(program, systemPath()) === undefined);
   if (missing.length > 0) {
-    lack(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} not installed`, installUidmap());
+    lack(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} not installed`, uidmapCommands().install);
   }
   const { uid, gid, name } = whoAmI();
   const named = name ?? `user-${uid}`;
@@ -105,7 +105,7 @@ export async function whatRootlessLacks(): Promise<Lack | undefined> {
   if (reasons.length === 0) {
     const refusal = await tryMapping({ uid, gid, ...ranges });
     if (refusal !== undefined) {
-      lack(refusal, reinstallUidmap());
+      lack(refusal, uidmapCommands().reinstall);
     }
   }
   return reasons.length === 0 ? undefined : { reasons, command: commands.filter(Boolean).join(" && ") };
@@ -157,18 +157,11 @@ function whyNoNamespace(said: string): [reason: string, command: string] {
 }
 
 /** How newuidmap is installed, and installed anew, by the program that a system has for it. */
-const installers = () =>
-  readFileSync(join(root, "local/uidmap.tsv"), "utf8")
-    .split("\n")
-    .map((line) => line.split("\t"))
-    .find(([program = ""]) => which(program, systemPath()));
-
-function installUidmap(): string {
-  return installers()?.[1] ?? "";
-}
-
-function reinstallUidmap(): string {
-  return installers()?.[2] ?? "";
+function uidmapCommands(): { install: string; reinstall: string } {
+  const lines = readFileSync(join(root, "local/uidmap.tsv"), "utf8").split("\n");
+  const [, install = "", reinstall = ""] =
+    lines.map((line) => line.split("\t")).find(([program = ""]) => which(program, systemPath())) ?? [];
+  return { install, reinstall };
 }
 
 type Range = { start: number; count: number };

@@ -148,9 +148,7 @@ const pulumi: Tool = {
     if (!archive && (await downloadTool("pulumi", { folder: hosts, program: "pulumi", stripComponents: 1 }))) {
       return;
     }
-    if (!isBuilt(pulumiBuild, libexec)) {
-      await goBuild(pulumiBuild, libexec);
-    }
+    await goBuild(pulumiBuild, libexec);
     if (archive) {
       await unpackArchive(archive);
     }
@@ -222,11 +220,8 @@ function plugin(name: string, standIn: string | GoBuild): Tool {
         return installScript(path, standInScript(standIn));
       }
       // One build serves every home.
-      const built = join(libexec, file);
-      if (!isBuilt(standIn, libexec)) {
-        await goBuild(standIn, libexec);
-      }
-      await linkTo(built, path);
+      await goBuild(standIn, libexec);
+      await linkTo(join(libexec, file), path);
     },
     ...(typeof standIn !== "string" && { build: standIn, keep: () => keepLibexec(standIn) }),
   };
