@@ -13,42 +13,59 @@ beforeAll(async () => {
 afterAll(() => clone?.remove());
 
 interface Build {
+  Ref: string;
   CreatedAt: { seconds: number; nanos: number };
   FrontendAttrs?: Record<string, string>;
-  numTotalSteps: number;
-  numCachedSteps: number;
 }
 
-/** Steps of each build of this clone's proof, the first one first: nobody else's models are served from its address. */
-async function builds(env: NodeJS.ProcessEnv): Promise<{ steps: number; cached: number }[]> {
-  const { models } = await clone.outputs();
-  const lines = await output("buildctl", ["debug", "histories", "--format", "{{json .}}"], { env });
-  return lines
-    .split("\n")
-    .map((line): Build => JSON.parse(line).record)
-    .filter(({ FrontendAttrs: { target, "build-arg:CODEFORMER_URL": url } = {} }) => {
-      return target === "proof" && url === models.codeformer?.url;
-    })
-    .sort((one, other) => time(one) - time(other))
-    .map(({ numTotalSteps, numCachedSteps }) => ({ steps: numTotalSteps, cached: numCachedSteps }));
+/** Digest of a step, what it is called, and whether the builder had it already. */
+interface Step {
+  digest: string;
+  name: string;
+  cached?: boolean;
 }
 
 function time({ CreatedAt: { seconds, nanos } }: Build): number {
   return seconds + nanos / 1e9;
 }
 
+/**
+ * What each build of this clone's proof had to make, the first build first: nobody else's models are served from its address.
+ * Where a step is the same as one that another file's test builds at that moment, BuildKit lists that one's sources, too.
+ */
+async function made(env: NodeJS.ProcessEnv): Promise<string[][]> {
+  const { models } = await clone.outputs();
+  const address = new URL(models.codeformer?.url ?? "").origin;
+  const records = await output("buildctl", ["debug", "histories", "--format", "{{json .}}"], { env });
+  const proofs = records
+    .split("\n")
+    .map((line): Build => JSON.parse(line).record)
+    .filter(({ FrontendAttrs: { target, "build-arg:CODEFORMER_URL": url } = {} }) => {
+      return target === "proof" && url?.startsWith(`${address}/`);
+    })
+    .sort((one, other) => time(one) - time(other));
+  return Promise.all(
+    proofs.map(async ({ Ref }) => {
+      const log = await output("buildctl", ["debug", "logs", "--progress", "rawjson", Ref], { env });
+      const reports = log.split("\n").flatMap((line): Step[] => JSON.parse(line).vertexes ?? []);
+      const cached = new Set(reports.filter((step) => step.cached).map(({ digest }) => digest));
+      const instructions = reports.filter(({ digest, name }) => {
+        const [of = address] = name.match(/http:\/\/[^/"]+/) ?? [];
+        return !cached.has(digest) && of === address && /^\[\S+ \d+\/\d+\] (RUN|COPY|WORKDIR) /.test(name);
+      });
+      return [...new Set(instructions.map(({ name }) => name))];
+    }),
+  );
+}
+
 test("what the builder makes ahead of the engine is what the engine then asks for, to the last step", async () => {
   const script = join(clone.folder, "local/headStart.ts");
   const env = { ...clone.environment, ...builderEnvironment() };
-  const ahead = () => run([process.execPath, script, "local", clone.configFile], clone.folder, env);
-  expect(await ahead()).toSucceed();
-  // The second time, all is made that can be: some steps only hand something over, and are never made before.
-  expect(await ahead()).toSucceed();
+  expect(await run([process.execPath, script, "local", clone.configFile], clone.folder, env)).toSucceed();
   expect(await clone.up()).toSucceed();
 
-  const [first, second, engines, ...more] = await builds(env);
+  const [ahead, engines, ...more] = await made(env);
   expect(more).toEqual([]);
-  expect(engines).toEqual(second);
-  expect(first?.steps).toBe(second?.steps);
-  expect(first?.cached).toBeLessThan(second?.cached ?? 0);
+  expect(ahead).toContainEqual(expect.stringContaining("place_model.py"));
+  expect(engines).toEqual([]);
 });
