@@ -140,12 +140,7 @@ function whyNoNamespace(said: string): [reason: string, command: string] {
       return "";
     }
   };
-  const wrong: [name: string, is: string, shouldBe: string][] = [
-    ["user.max_user_namespaces", "0", "28633"],
-    ["kernel.unprivileged_userns_clone", "0", "1"],
-    ["kernel.apparmor_restrict_unprivileged_userns", "1", "0"],
-  ];
-  const found = wrong.find(([name, is]) => setting(name) === is);
+  const found = table("namespaces.tsv").find(([name = "", is]) => setting(name) === is);
   if (found === undefined) {
     return [`a user namespace cannot be made here (${said.trim().split("\n").at(-1)})`, ""];
   }
@@ -158,10 +153,17 @@ function whyNoNamespace(said: string): [reason: string, command: string] {
 
 /** How newuidmap is installed, and installed anew, by the program that a system has for it. */
 function uidmapCommands(): { install: string; reinstall: string } {
-  const lines = readFileSync(join(root, "local/uidmap.tsv"), "utf8").split("\n");
   const [, install = "", reinstall = ""] =
-    lines.map((line) => line.split("\t")).find(([program = ""]) => which(program, systemPath())) ?? [];
+    table("uidmap.tsv").find(([program = ""]) => which(program, systemPath())) ?? [];
   return { install, reinstall };
+}
+
+/** A file of values between tabs, which `local/run` reads as well. */
+function table(name: string): string[][] {
+  const lines = readFileSync(join(root, "local", name), "utf8")
+    .trimEnd()
+    .split("\n");
+  return lines.map((line) => line.split("\t"));
 }
 
 type Range = { start: number; count: number };

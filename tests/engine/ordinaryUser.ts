@@ -34,6 +34,12 @@ export const whyNobodyElse: string | undefined = (() => {
   return which("newuidmap") || hasDebian() ? undefined : "there is neither newuidmap nor a Debian to get it from";
 })();
 
+/** What an administrator has done for a user. */
+export type Given = Pick<OrdinaryUser, "ranges" | "mappers" | "mayMakeNamespaces" | "name">;
+
+/** The programs that map a range of ids into a namespace. */
+export const mappers: readonly string[] = ["newuidmap", "newgidmap"];
+
 /**
  * A user with an empty home, who has a clone of this project and nothing else of the machine but its programs. What an
  * administrator would have done for him, a name, newuidmap and a range of ids, is seen by him alone.
@@ -45,8 +51,9 @@ export class OrdinaryUser {
   readonly tools: string;
   readonly #programs: string;
   /** Lines of /etc/subuid and /etc/subgid. */
-  range = "ordinary:300000:65536\n";
-  hasNewuidmap = true;
+  ranges = { subuid: "ordinary:300000:65536\n", subgid: "ordinary:300000:65536\n" };
+  mappers: readonly string[] = mappers;
+  mayMakeNamespaces = true;
   name: string | undefined = "ordinary";
 
   private constructor(folder: string) {
@@ -79,9 +86,20 @@ export class OrdinaryUser {
     if (installed === undefined) {
       await unpackDebian(["uidmap"], unpacked);
     }
-    for (const name of ["newuidmap", "newgidmap"]) {
+    for (const name of mappers) {
       copyFileSync(join(installed ? dirname(installed) : join(unpacked, "usr/bin"), name), join(folder, name));
       chmodSync(join(folder, name), 0o4755);
+    }
+  }
+
+  /** Does with what an administrator has given him otherwise, and takes nothing else away from later. */
+  async given<T>(given: Partial<Given>, does: () => Promise<T>): Promise<T> {
+    const { ranges, mappers, mayMakeNamespaces, name } = this;
+    Object.assign(this, given);
+    try {
+      return await does();
+    } finally {
+      Object.assign(this, { ranges, mappers, mayMakeNamespaces, name });
     }
   }
 
@@ -92,8 +110,11 @@ export class OrdinaryUser {
   }
 
   #command(command: string[], env: NodeJS.ProcessEnv): string[] {
-    const range = join(this.folder, "range");
-    writeFileSync(range, this.range);
+    const ranges = Object.entries(this.ranges).map(([name, lines]) => {
+      const file = join(this.folder, name);
+      writeFileSync(file, lines);
+      return `[ -e /etc/${name} ] || touch /etc/${name}; mount --bind '${file}' /etc/${name}`;
+    });
     const passwd = join(this.folder, "passwd");
     const line = `${this.name}:x:${uid}:${uid}::${join(this.folder, "home")}:/bin/sh\n`;
     writeFileSync(passwd, readFileSync("/etc/passwd", "utf8") + (this.name ? line : ""));
@@ -101,16 +122,17 @@ export class OrdinaryUser {
       .split(":")
       .filter((folder) => folder.startsWith(`${tools}/`));
     const system = (process.env.PATH ?? "").split(":").filter((folder) => /^\/(usr|bin|sbin)/.test(folder));
-    const mapping = this.hasNewuidmap ? [join(this.folder, "mapping")] : [];
+    const mapping = join(this.folder, "mapping");
+    const hidden = mappers.filter((name) => !this.mappers.includes(name));
     // Where the machine has them for everybody, they are hidden from who is to be without.
-    const installed = ["newuidmap", "newgidmap"].flatMap((name) => which(name) ?? []);
-    const hide = this.hasNewuidmap ? "" : installed.map((path) => `mount --bind /dev/null '${path}'`).join("; ");
+    const hide = hidden.flatMap((name) => [join(mapping, name), which(name) ?? ""].filter(Boolean));
+    const become = `setpriv --reuid ${uid} --regid ${uid} --clear-groups -- env -i "$@"`;
     const script = `
-      ${hide}
+      ${hide.map((path) => `mount --bind /dev/null '${path}'`).join("\n")}
       mount --bind '${passwd}' /etc/passwd
-      for file in /etc/subuid /etc/subgid; do [ -e $file ] || touch $file; mount --bind '${range}' $file; done
+      ${ranges.join("\n")}
       cd '${this.clone}'
-      exec setpriv --reuid ${uid} --regid ${uid} --clear-groups -- env -i "$@"
+      ${this.mayMakeNamespaces ? `exec ${become}` : withoutNamespaces(become)}
     `;
     const certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_CERT", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
     const variables = {
@@ -122,7 +144,7 @@ export class OrdinaryUser {
       ),
       HOME: join(this.folder, "home"),
       LANG: "C.UTF-8",
-      PATH: [this.#programs, ...mapping, ...ours, ...system].join(":"),
+      PATH: [this.#programs, mapping, ...ours, ...system].join(":"),
       PULUMI_HOME: home,
       FACECRAFT_SHARED_CACHE: "/nonexistent",
       ...env,
@@ -136,6 +158,17 @@ export class OrdinaryUser {
     await this.run(["local/run", "down"]);
     await run("rm", ["-rf", this.folder]);
   }
+}
+
+/** The script of root that runs a command where the kernel lets nobody make a user namespace; ids are the same there. */
+function withoutNamespaces(command: string): string {
+  return `
+    unshare --user sleep infinity &
+    trap "kill $!" EXIT
+    until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.01; done
+    for map in uid_map gid_map; do echo "0 0 4294967295" >/proc/$!/$map; done
+    nsenter --user --target $! sh -euc 'echo 0 >/proc/sys/user/max_user_namespaces; exec ${command}' sh "$@"
+  `;
 }
 
 /** Command lines that name something in a folder. */

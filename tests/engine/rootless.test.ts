@@ -1,11 +1,16 @@
 import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { baseImages } from "../../local/base.ts";
 import { output } from "../../local/exec.ts";
 import { paths } from "../../local/paths.ts";
 import { toolPath } from "../../local/tools.ts";
-import { OrdinaryUser, processesOf, whyNobodyElse } from "./ordinaryUser.ts";
+import { fuzz } from "../fuzz.ts";
+import { type Given, mappers, OrdinaryUser, processesOf, whyNobodyElse } from "./ordinaryUser.ts";
+
+/** All that is said to lack. */
+const theLack = / for an ordinary user: (.*?) The other ways: /;
 
 const skipped = whyNobodyElse ? ` (skipped: ${whyNobodyElse})` : "";
 
@@ -17,9 +22,7 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
   afterAll(() => user?.remove());
 
   test("without newuidmap is told the administrator's command, before anything is downloaded or made", async () => {
-    user.hasNewuidmap = false;
-    const { code, text } = await user.run(["make", "up"]);
-    user.hasNewuidmap = true;
+    const { code, text } = await user.given({ mappers: [] }, () => user.run(["make", "up"]));
     expect(code).not.toBe(0);
     expect(text).toMatch(
       /: newuidmap and newgidmap are not installed\. An administrator has to run this once, as root: `[^`]+`/,
@@ -28,31 +31,54 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
     expect(existsSync(join(user.tools, "local/run"))).toBe(false);
   });
 
-  test("without Node.js either is told the same, before that is downloaded", async () => {
-    const given = user.range;
-    user.hasNewuidmap = false;
-    user.range = "somebody:300000:65536\n";
-    const known = await user.run(["make", "up"]);
-    // Neither this project's Node.js nor its packages: as on a machine that has never seen it.
-    const packages = join(user.clone, "node_modules");
-    renameSync(packages, `${packages}-`);
-    const unknown = await user.run(["make", "up"], { PATH: "/usr/local/bin:/usr/bin:/bin" });
-    renameSync(`${packages}-`, packages);
-    user.hasNewuidmap = true;
-    user.range = given;
-    expect(unknown.code).not.toBe(0);
-    expect(unknown.text).not.toContain("getting Node.js");
-    const [, said = ""] = /error: (.*?) The other ways:/.exec(unknown.text) ?? [];
-    expect(said).toMatch(/not installed; .* no range .*`apt-get install .* && usermod --add-subuids 365536-431071 /);
-    expect(known.text).toContain(said);
-    expect(existsSync(join(user.tools, "node"))).toBe(false);
+  const { runs, parameters } = fuzz(25, 2);
+  test(`without Node.js either is told the same, before that is downloaded (${runs} cases)`, async () => {
+    const range = (first: number, count: number) => ({
+      small: `ordinary:${first}:${count}\n`,
+      ofOthers: `somebody:${first}:${count}\n`,
+      given: "ordinary:300000:65536\n",
+    });
+    const kinds = ["small", "ofOthers", "given"] as const;
+    const lines = fc
+      .record({
+        first: fc.integer({ min: 1000, max: 4_000_000 }),
+        count: fc.integer({ min: 1, max: 65_534 }),
+        kind: fc.constantFrom(...kinds),
+      })
+      .map(({ first, count, kind }) => range(first, count)[kind]);
+    const given: fc.Arbitrary<Given> = fc.record({
+      ranges: fc.record({ subuid: lines, subgid: lines }),
+      mappers: fc.subarray([...mappers]),
+      mayMakeNamespaces: fc.boolean(),
+      name: fc.constantFrom("ordinary", undefined),
+    });
+    const all = JSON.stringify({ mappers, mayMakeNamespaces: true, ranges: user.ranges, name: user.name });
+    const lacking = given.filter(({ mappers, mayMakeNamespaces, ranges, name }) => {
+      return JSON.stringify({ mappers, mayMakeNamespaces, ranges, name }) !== all;
+    });
+    await fc.assert(
+      fc.asyncProperty(lacking, async (given) => {
+        const known = await user.given(given, () => user.run(["make", "up"]));
+        expect(known.text).toMatch(theLack);
+        // Neither this project's Node.js nor its packages: as on a machine that has never seen it.
+        const packages = join(user.clone, "node_modules");
+        renameSync(packages, `${packages}-`);
+        const PATH = `${join(user.folder, "mapping")}:/usr/local/bin:/usr/bin:/bin`;
+        const unknown = await user.given(given, () => user.run(["make", "up"], { PATH }));
+        renameSync(`${packages}-`, packages);
+        expect(unknown.code).not.toBe(0);
+        expect(theLack.exec(unknown.text)?.[1]).toBe(theLack.exec(known.text)?.[1]);
+        expect(unknown.text).not.toContain("[local]");
+        expect(existsSync(join(user.tools, "node"))).toBe(false);
+      }),
+      parameters,
+    );
   });
 
   test("without a range of ids is told a command that gives him a free one", async () => {
-    const given = user.range;
-    user.range = "somebody:300000:65536\nelse:400000:10\n";
-    const { code, text } = await user.run(["make", "up"]);
-    user.range = given;
+    const theirs = "somebody:300000:65536\nelse:400000:10\n";
+    const ranges = { subuid: theirs, subgid: theirs };
+    const { code, text } = await user.given({ ranges }, () => user.run(["make", "up"]));
     expect(code).not.toBe(0);
     expect(text).toContain(
       "/etc/subuid and /etc/subgid have no range of 65536 ids for ordinary. An administrator has to run this once, as root: " +
@@ -61,13 +87,17 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
   });
 
   test("without a name is told a command that gives him one, and a range", async () => {
-    user.name = undefined;
-    const { code, text } = await user.run(["make", "up"]);
-    user.name = "ordinary";
+    const { code, text } = await user.given({ name: undefined }, () => user.run(["make", "up"]));
     expect(code).not.toBe(0);
     expect(text).toMatch(
       /`useradd --uid \d+ --no-create-home user-\d+ && usermod --add-subuids 365536-\d+ .* user-\d+`/,
     );
+  });
+
+  test("where nobody may make a namespace is told which setting forbids it", async () => {
+    const { code, text } = await user.given({ mayMakeNamespaces: false }, () => user.run(["make", "up"]));
+    expect(code).not.toBe(0);
+    expect(text).toContain("no ordinary user may make a user namespace (user.max_user_namespaces is 0)");
   });
 
   test("gets a builder, in which files have owners, and a registry; `make down` leaves nothing of them running", async () => {
