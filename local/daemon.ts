@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, openSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -103,6 +103,20 @@ export function daemonCommand(daemon: Pick<Daemon, "name" | "sign">): string | u
   const pid = writtenPid(daemon);
   const command = pid > 0 ? commandLine(pid) : "";
   return command.includes(daemon.sign) ? command : undefined;
+}
+
+/**
+ * Whether a process, or one that it has started, is one of these programs in a version that has been replaced since: Linux then
+ * says so behind its path. An ordinary user's buildkitd, for one, is started by the program that makes its namespace.
+ */
+export function runsReplaced(pid: number | undefined, programs: readonly string[]): boolean {
+  try {
+    const [, name = ""] = /([^/]*) \(deleted\)$/.exec(readlinkSync(`/proc/${pid}/exe`)) ?? [];
+    const started = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+    return programs.includes(name) || started.some((child) => runsReplaced(child, programs));
+  } catch {
+    return false; // another system, another user's process, or one that has just ended
+  }
 }
 
 /** Whether something accepts connections there. */

@@ -1,10 +1,19 @@
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { askedBuilder, type BuilderKind, chooseBuilder, rememberBuilder, rememberedBuilder } from "./builder.ts";
 import { buildkitSettings } from "./buildkitSettings.ts";
 import { cacheBounds } from "./cacheBounds.ts";
-import { accepts, awaitDaemon, type Daemon, daemonCommand, daemonPid, startDaemon, stopDaemon } from "./daemon.ts";
+import {
+  accepts,
+  awaitDaemon,
+  type Daemon,
+  daemonCommand,
+  daemonPid,
+  runsReplaced,
+  startDaemon,
+  stopDaemon,
+} from "./daemon.ts";
 import { isInDocker, removeDockerBuilder, startDockerBuilder } from "./dockerBuilder.ts";
 import { local, paths } from "./paths.ts";
 import { anotherPort, choosePorts, type PortName, type Ports } from "./ports.ts";
@@ -190,16 +199,7 @@ function daemonOf({ name, sign, listens }: Service, ports: Ports): Daemon {
 async function isOutdated(ports: Ports, builder: Exclude<BuilderKind, "docker">): Promise<boolean> {
   const settings = existsSync(buildkitConfig) ? readFileSync(buildkitConfig, "utf8") : "";
   const pid = runningServices().find(({ name }) => name === "buildkitd")?.pid;
-  return settings !== (await ownSettings(ports, builder)) || isReplaced(`/proc/${pid}/exe`);
-}
-
-/** Whether the program of a process has been replaced since; Linux then says so behind its path. */
-function isReplaced(program: string): boolean {
-  try {
-    return readlinkSync(program).endsWith(" (deleted)");
-  } catch {
-    return false; // another system, or another user's process
-  }
+  return settings !== (await ownSettings(ports, builder)) || runsReplaced(pid, ["buildkitd", "rootlesskit"]);
 }
 
 /** Stops what runs, and removes what is in Docker. */
