@@ -1,13 +1,13 @@
 // node local/headStart.ts STACK CONFIG: has the builder make what a stack's proof is made of, as the program itself asks for it, but
 // without an engine: a machine that still compiles its engine has time for it. Says nothing, and a failure is none: the update
 // builds the same, takes what is done, and tells what is wrong.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as pulumi from "@pulumi/pulumi";
 import { isGitUrl } from "../plan/config.ts";
 import { run } from "./exec.ts";
+import { tools } from "./paths.ts";
 import { parseStackFile } from "./stackFile.ts";
 
 /** The inputs of a docker-build Image that a step's key depends on, and the files and secrets that the steps read. */
@@ -88,7 +88,8 @@ async function askedByProgram(stack: string, configFile: string): Promise<Asked>
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const [stack = "", configFile = ""] = process.argv.slice(2);
   const asked = await askedByProgram(stack, configFile);
-  const folder = mkdtempSync(join(tmpdir(), "facecraft-head-start-"));
+  mkdirSync(tools, { recursive: true });
+  const folder = mkdtempSync(join(tools, "head-start-"));
   const secretFile = (id: string) => join(folder, id);
   const stopped = new AbortController();
   process.once("SIGTERM", () => stopped.abort());
@@ -105,7 +106,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
       process.exitCode ||= code;
     }
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
   }
   // The program that was run waits for an engine.
   process.exit();

@@ -25,7 +25,7 @@ export async function locked<T>(work: () => Promise<T>): Promise<T> {
 
 /** Where set-up works, and how what it works on is called there: what is finished has another name. */
 const unfinished: [folder: string, name: RegExp][] = [
-  [tools, /^(base|debian|image)-\w{6}$/],
+  [tools, /^(base|debian|head-start|image)-\w{6}$/],
   [bin, /\.new-\d+$/],
   [libexec, /\.new-\d+$/],
   [join(tools, "downloads"), /\.new-\w+$/],

@@ -31,6 +31,7 @@ function write(path: string): string {
 test("what a killed set-up was working on is removed by the next one, and nothing else", async () => {
   const halves = [
     "base-a1B2c3/tree/etc/passwd",
+    "head-start-q9R8s7/ca_bundle",
     "debian-Xyz012/lists/partial/x",
     "bin/buildkitd.new-4711",
     "libexec/pulumi.new-1",
