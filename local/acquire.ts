@@ -77,7 +77,12 @@ export async function keepBuilt(build: GoBuild, folder: string): Promise<void> {
 }
 
 function goVersion({ tool }: GoBuild): string | undefined {
-  return which("go") ? goEnv("GOVERSION", join(root, "local/tools", tool)) : undefined;
+  return findGo() ? goEnv("GOVERSION", join(root, "local/tools", tool)) : undefined;
+}
+
+/** On the PATH, or where Go's own archive is unpacked, which is on the PATH of those alone who have put it there. */
+export function findGo(): string | undefined {
+  return which("go") ?? which("go", join(process.env.GOROOT || "/usr/local/go", "bin"));
 }
 
 const recipeFile = (program: string, folder: string) => join(folder, `.${program}.json`);
@@ -120,7 +125,7 @@ export async function goBuild(build: GoBuild, folder: string): Promise<void> {
 }
 
 async function buildWithGo(build: GoBuild, target: string): Promise<void> {
-  if (!which("go")) {
+  if (!findGo()) {
     const why = `it is not installed and cannot be downloaded, and there is no Go to build it with`;
     throw pinnedOnly()
       ? unpinned(build.program, why)
@@ -141,7 +146,7 @@ async function buildWithGo(build: GoBuild, target: string): Promise<void> {
 const tagArgs = ({ tags }: GoBuild) => (tags ? ["-tags", tags.join(",")] : []);
 
 function goOutput(args: readonly string[], { tool }: GoBuild): Promise<string> {
-  return output("go", args, {
+  return output(findGo() ?? "go", args, {
     cwd: join(root, "local/tools", tool),
     signal: stopped.signal,
     env: {
@@ -220,7 +225,7 @@ function goFolders(): Record<string, string> {
 }
 
 function goEnv(name: string, cwd?: string): string | undefined {
-  const { stdout } = spawnSync("go", ["env", name], { encoding: "utf8", cwd });
+  const { stdout } = spawnSync(findGo() ?? "go", ["env", name], { encoding: "utf8", cwd });
   return stdout?.trim() || undefined;
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { formatBytes } from "../artifacts/text.ts";
 import type { Listed } from "../plan/devices.ts";
+import { findGo } from "./acquire.ts";
 import { baseImages } from "./base.ts";
 import { rememberedBuilder, toolsOf } from "./builder.ts";
 import { closedDevices } from "./cdi.ts";
@@ -57,7 +58,9 @@ export async function doctor(): Promise<boolean> {
       advice.push(`${program} is missing, which ${use}: install it with your system's package manager.`);
     }
   }
-  if (!which("go") && rows.some(([, , origin]) => origin === "missing")) {
+  const go = findGo();
+  rows.push(["go", "", go ? "yours" : "not installed", go ?? "(optional: builds the tools that cannot be downloaded)"]);
+  if (!go && rows.some(([, , origin]) => origin === "missing")) {
     advice.push("There is no Go: without it, only what can be downloaded is obtained. Install Go 1.26.");
   }
   rows.push([

@@ -21,6 +21,7 @@ export class ToolClone {
     FACECRAFT_TOOLS: this.tools,
     FACECRAFT_CACHE: join(this.folder, "cache"),
     FACECRAFT_SHARED_CACHE: join(this.folder, "none"),
+    GOROOT: join(this.folder, "go"),
   };
 
   constructor() {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Answer, inWorld, noNamespace, type World } from "../namespace.ts";
@@ -280,6 +280,13 @@ describe.skipIf(noNamespace)(`a tool from its download site${noNamespace ? ` (sk
       const { text } = await obtain({}, ["runc"], pinned);
       expect(text).toMatch(/error: FACECRAFT_PINNED_TOOLS refuses runc: .*Debian.*`make update-tools`/);
       expect(text).not.toContain("asked");
+    });
+
+    test("is built with a Go that is where Go's own archive is unpacked, though not on the PATH", async () => {
+      clone.pin("registry", null);
+      mkdirSync(join(clone.folder, "go/bin"), { recursive: true });
+      writeFileSync(join(clone.folder, "go/bin/go"), '#!/bin/sh\necho "compiles $1" >&2; exit 1\n', { mode: 0o755 });
+      expect((await obtain({}, ["registry"], pinned)).text).toMatch(/compiles build/);
     });
 
     test("is built with the Go that is here, and with no other that Go would fetch", async () => {
