@@ -16,7 +16,7 @@ import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
 import { asksForSigning, isLocal, renderConfig } from "./stackConfig.ts";
 import { signingTools } from "./tools.ts";
-import { markChildren } from "./updates.ts";
+import { endLeftovers, markChildren } from "./updates.ts";
 
 const stack = process.env.STACK || "local";
 
@@ -285,6 +285,10 @@ async function stopAll(): Promise<void> {
   await stopDocker();
   if (running.length > 0) {
     say(`stopped ${running.map(({ name }) => name).join(", ")}`);
+  }
+  const left = await endLeftovers();
+  if (left > 0) {
+    say(`ended ${left === 1 ? "a process" : `${left} processes`} that a killed command had left behind`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { run as runProgram } from "../local/exec.ts";
 
 export interface Result {
@@ -11,4 +12,13 @@ export async function run(command: string[], cwd: string, env: NodeJS.ProcessEnv
   const script = `umask ${umask.toString(8)}; exec "$@"`;
   const { code, text } = await runProgram("/bin/sh", ["-c", script, "sh", ...command], { cwd, env });
   return { code, text: text && `${text}\n` };
+}
+
+/** Whether a process runs, on Linux: one that has ended, and that nobody has asked about yet, has no command line. */
+export function isRunning(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8") !== "";
+  } catch {
+    return false;
+  }
 }

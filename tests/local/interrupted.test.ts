@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { run } from "../run.ts";
+import { isRunning, run } from "../run.ts";
 
 let top: string;
 let env: NodeJS.ProcessEnv;
@@ -43,15 +44,6 @@ function pids(): number[] {
     .map((file) => Number(readFileSync(file, "utf8")));
 }
 
-/** Whether a process runs: one that has ended, and that nobody has asked about yet, has no command line. */
-function lives(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8") !== "";
-  } catch {
-    return false;
-  }
-}
-
 test.runIf(process.platform === "linux" && process.getuid?.() === 0)(
   "what a killed start of the services has left behind, `make down` finds",
   { timeout: 60_000 },
@@ -72,10 +64,18 @@ test.runIf(process.platform === "linux" && process.getuid?.() === 0)(
     await ended;
     const left = pids();
     expect(left).toHaveLength(names.length);
-    expect(left.filter(lives)).toEqual(left);
+    expect(left.filter(isRunning)).toEqual(left);
 
     const { code, text } = await local("down");
     expect({ code, text }).toEqual({ code: 0, text: expect.stringContaining("stopped registry") });
-    expect(left.filter(lives)).toEqual([]);
+    expect(left.filter(isRunning)).toEqual([]);
   },
 );
+
+test.runIf(process.platform === "linux")("what a killed update has left behind, `make down` ends", async () => {
+  const nobody = 4_194_304;
+  const left = spawn("sleep", ["60"], { env: { ...env, FACECRAFT_UPDATE: `${nobody}-left` }, stdio: "ignore" });
+  const ended = once(left, "exit");
+  expect(await local("down")).toMatchObject({ code: 0 });
+  expect(await ended).toEqual([null, "SIGTERM"]);
+});

@@ -1,4 +1,5 @@
 // Stand-in for the plugin of @pulumi/command, for what this project uses: the function local.run and local.Command.
+import "./endWithEngine.ts";
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { main, type Provider } from "@pulumi/pulumi/provider/index.js";

@@ -1,5 +1,6 @@
 // Stand-in for `pulumi-language-nodejs`: runs a TypeScript program with Pulumi's own runner, in Node.js itself.
 // What it lacks (code generation, dependency listings, debugging) it answers with UNIMPLEMENTED.
+import "./endWithEngine.ts";
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
 // Stand-in for the plugin of @pulumi/random, for the one resource that this project uses: RandomId.
+import "./endWithEngine.ts";
 import { randomBytes } from "node:crypto";
 import { main, type Provider } from "@pulumi/pulumi/provider/index.js";
 import { packageVersion } from "../../versions.ts";
