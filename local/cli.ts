@@ -16,7 +16,7 @@ import { runningServices, stopServices } from "./services.ts";
 import { setUp, setUpPulumi, setUpSigning } from "./setup.ts";
 import { asksForSigning, isLocal, renderConfig } from "./stackConfig.ts";
 import { signingTools } from "./tools.ts";
-import { endLeftovers, markChildren } from "./updates.ts";
+import { endLeftovers, markChildren, sayEnded } from "./updates.ts";
 
 const stack = process.env.STACK || "local";
 
@@ -286,10 +286,7 @@ async function stopAll(): Promise<void> {
   if (running.length > 0) {
     say(`stopped ${running.map(({ name }) => name).join(", ")}`);
   }
-  const left = await endLeftovers();
-  if (left > 0) {
-    say(`ended ${left === 1 ? "a process" : `${left} processes`} that a killed command had left behind`);
-  }
+  sayEnded(await endLeftovers());
 }
 
 async function stopDocker(): Promise<void> {

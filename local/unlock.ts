@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Turn, withLock } from "../artifacts/lock.ts";
 import { type Lock, type LockedStack, locksOf, refuseLocked, remedy, who } from "./locks.ts";
 import { Failure, say } from "./say.ts";
-import { endLeftovers } from "./updates.ts";
+import { endLeftovers, sayEnded } from "./updates.ts";
 
 /**
  * Takes the lock of an update that was killed off a stack, and ends what it left running. Says who held it.
@@ -90,7 +90,5 @@ async function takeOff({ stack }: LockedStack, locks: readonly Lock[]): Promise<
     rmSync(lock.file, { force: true });
     say(`the stack ${stack} was locked by ${who(lock)}; it no longer is`);
   }
-  if (ended > 0) {
-    say(`ended ${ended} ${ended === 1 ? "process" : "processes"} that a killed update had left behind`);
-  }
+  sayEnded(ended);
 }

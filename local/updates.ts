@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { which } from "./exec.ts";
-import { Failure } from "./say.ts";
+import { Failure, say } from "./say.ts";
 
 /** In the environment of an update and of all that it starts: `<id of the process that watches over it>-<random>`. */
 const mark = "FACECRAFT_UPDATE";
@@ -53,6 +53,13 @@ export async function endLeftovers(): Promise<number> {
   const left = processes.filter(({ update }) => !engines.has(update) && !isAlive(Number.parseInt(update, 10)));
   await end(left);
   return left.length;
+}
+
+/** Says how many processes of others were ended. */
+export function sayEnded(count: number): void {
+  if (count > 0) {
+    say(`ended ${count} ${count === 1 ? "process" : "processes"} that a killed update had left behind`);
+  }
 }
 
 interface Marked {
