@@ -60,8 +60,11 @@ async function makeImage(docker: Docker, own: string): Promise<string> {
   }
   const image = `${own}:${hash.digest("hex").slice(0, 12)}`;
   if (!(await docker.hasImage(image))) {
+    const folders = ["etc/buildkit", "etc/ssl/certs", "run", "root", "var/lib/buildkit"];
+    const [name, folder] = ownLabel.split(/=(.*)/s);
+    const changes = ['ENTRYPOINT ["buildkitd"]', "ENV PATH=/usr/bin", `LABEL ${name}=${JSON.stringify(folder)}`];
     await timed("making the builder's image of the programs here, because Docker Hub cannot be reached", () =>
-      importImage(docker, image, files),
+      importImage(docker, image, { folders, files, changes }),
     );
   }
   return image;
@@ -85,11 +88,21 @@ async function filesOfPrograms(): Promise<Map<string, string>> {
   return files;
 }
 
-async function importImage(docker: Docker, image: string, files: ReadonlyMap<string, string>): Promise<void> {
+interface Content {
+  folders: readonly string[];
+  /** Programs and libraries: where each has its place in the image, and where it is here. */
+  files?: ReadonlyMap<string, string>;
+  /** Instructions of a Dockerfile. */
+  changes?: readonly string[];
+}
+
+/** Makes an image of folders, of a /tmp that everybody may write to, and of files. */
+export async function importImage(docker: Docker, image: string, content: Content): Promise<void> {
+  const { folders, files = new Map(), changes = [] } = content;
   const work = await mkdtemp(join(tools, "image-"));
   try {
     const tree = join(work, "tree");
-    for (const folder of ["etc/buildkit", "etc/ssl/certs", "tmp", "run", "root", "var/lib/buildkit"]) {
+    for (const folder of [...folders, "tmp"]) {
       await mkdir(join(tree, folder), { recursive: true });
     }
     await chmod(join(tree, "tmp"), 0o1777);
@@ -100,8 +113,6 @@ async function importImage(docker: Docker, image: string, files: ReadonlyMap<str
     }
     const archive = join(work, "tree.tar");
     await output("tar", ["-C", tree, "-cf", archive, "."]);
-    const [name, folder] = ownLabel.split(/=(.*)/s);
-    const changes = ['ENTRYPOINT ["buildkitd"]', "ENV PATH=/usr/bin", `LABEL ${name}=${JSON.stringify(folder)}`];
     await docker.call("import", ...changes.flatMap((change) => ["--change", change]), archive, image);
   } finally {
     await rm(work, { recursive: true, force: true });
