@@ -137,6 +137,6 @@ describe.runIf(hasDocker)("a builder in Docker (needs root)", () => {
     expect(await tools.inDocker()).toEqual([]);
     expect(await tools.docker("container", "ls", "--all", "--format", "{{.Names}}")).toContain(stranger);
     expect(await tools.docker("volume", "ls", "--format", "{{.Name}}")).toContain(`${stranger}_state`);
-    expect((await tools.command("down")).text).toBe("");
+    expect((await tools.command("down")).text).not.toContain("Docker");
   });
 });
