@@ -2,11 +2,12 @@
 // first one of a machine, and a second one, which finds what the first has made, each with tools, services and npm packages of its
 // own; the rival of the second is the first. Then both ways of an update that has nothing to do, in turns: `make up`, and its
 // engine with a refresh, which `make up` leaves out where all is known to be as the last update left it. Takes a quarter of an hour.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { output } from "../local/exec.ts";
 import { root, tools } from "../local/paths.ts";
+import { removeTree } from "../local/rootless.ts";
 import { run } from "../tests/run.ts";
 import { median } from "./process.ts";
 
@@ -46,7 +47,7 @@ try {
   for (const clone of clones) {
     await run(["make", "down"], clone, env(clone)).catch(() => {});
   }
-  rmSync(top, { recursive: true, force: true });
+  await removeTree(top);
 }
 
 function row(what: string, seconds: number, target: number, rival: string) {

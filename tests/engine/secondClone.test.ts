@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -6,6 +6,7 @@ import { keepBase } from "../../local/base.ts";
 import { wanted } from "../../local/buildCache.ts";
 import { paths, root, tools } from "../../local/paths.ts";
 import { keepTagged } from "../../local/registryFiles.ts";
+import { removeTree } from "../../local/rootless.ts";
 import { keepArtifacts } from "../../local/standins/models/models.ts";
 import { pulumiTools, serviceTools } from "../../local/tools.ts";
 import { type Result, run } from "../run.ts";
@@ -46,7 +47,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await command("down");
   vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true, force: true });
+  // What an ordinary user's builder has made belongs to other ids.
+  await removeTree(folder);
 });
 
 /** A command of the second clone, which has none of the first one's programs on its PATH. */

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { output } from "../../local/exec.ts";
 import { locksOf } from "../../local/locks.ts";
 import { tools } from "../../local/paths.ts";
+import { removeTree } from "../../local/rootless.ts";
 import { checkout, strangersEnvironment } from "../engine/harness.ts";
 import { fuzz } from "../fuzz.ts";
 import { run } from "../run.ts";
@@ -31,7 +32,7 @@ beforeAll(async () => {
   await checkout(clone);
   await output("mkdir", ["-p", join(own, "local")]);
   const shared = readdirSync(tools).filter((name) => !["local", "go", "test-results.json"].includes(name));
-  const isWork = (name: string) => /^(test|base|debian)-/.test(name);
+  const isWork = (name: string) => /^(test|base|debian|head-start|image)-/.test(name);
   for (const name of shared.filter((name) => !isWork(name))) {
     await output("cp", ["-al", join(tools, name), own]);
   }
@@ -41,7 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await make("down");
   expect(running()).toEqual([]);
-  rmSync(top, { recursive: true, force: true });
+  await removeTree(top);
 });
 
 const make = (command: string) => run(["make", "--silent", command], clone, env);
