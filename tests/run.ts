@@ -14,6 +14,11 @@ export async function run(command: string[], cwd: string, env: NodeJS.ProcessEnv
   return { code, text: text && `${text}\n` };
 }
 
+/** What a command says of itself: another test may just have killed an update, whose processes `make down` ends. */
+export function saidOfItself({ text }: Result): string {
+  return text.replace(/^\[local\] ended .* that a killed update had left behind$/m, "").trim();
+}
+
 /** Whether a process runs, on Linux: one that has ended, and that nobody has asked about yet, has no command line. */
 export function isRunning(pid: number): boolean {
   try {

@@ -92,7 +92,7 @@ export class OrdinaryUser {
     }
   }
 
-  /** Does with what an administrator has given him otherwise, and takes nothing else away from later. */
+  /** Does something as if an administrator had given this user other things than he has. */
   async given<T>(given: Partial<Given>, does: () => Promise<T>): Promise<T> {
     const { ranges, mappers, mayMakeNamespaces, name } = this;
     Object.assign(this, given);

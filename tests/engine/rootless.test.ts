@@ -33,19 +33,9 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
 
   const { runs, parameters } = fuzz(25, 2);
   test(`without Node.js either is told the same, before that is downloaded (${runs} cases)`, async () => {
-    const range = (first: number, count: number) => ({
-      small: `ordinary:${first}:${count}\n`,
-      ofOthers: `somebody:${first}:${count}\n`,
-      given: "ordinary:300000:65536\n",
-    });
-    const kinds = ["small", "ofOthers", "given"] as const;
-    const lines = fc
-      .record({
-        first: fc.integer({ min: 1000, max: 4_000_000 }),
-        count: fc.integer({ min: 1, max: 65_534 }),
-        kind: fc.constantFrom(...kinds),
-      })
-      .map(({ first, count, kind }) => range(first, count)[kind]);
+    const tooSmall = fc.tuple(fc.integer({ min: 1000, max: 4_000_000 }), fc.integer({ min: 1, max: 65_534 }));
+    const owned = (owner: string) => tooSmall.map(([first, count]) => `${owner}:${first}:${count}\n`);
+    const lines = fc.oneof(owned("ordinary"), owned("somebody"), fc.constant(user.ranges.subuid));
     const given: fc.Arbitrary<Given> = fc.record({
       ranges: fc.record({ subuid: lines, subgid: lines }),
       mappers: fc.subarray([...mappers]),
@@ -83,6 +73,10 @@ describe.skipIf(whyNobodyElse !== undefined)(`an ordinary user${skipped}`, () =>
     expect(text).toContain(
       "/etc/subuid and /etc/subgid have no range of 65536 ids for ordinary. An administrator has to run this once, as root: " +
         "`usermod --add-subuids 400010-465545 --add-subgids 400010-465545 ordinary`.",
+    );
+    const both = await user.given({ ranges, mappers: [] }, () => user.run(["make", "up"]));
+    expect(both.text).toMatch(
+      /not installed; .* no range .*`apt-get install .* && usermod --add-subuids 400010-465545 /,
     );
   });
 

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { run } from "../run.ts";
+import { run, saidOfItself } from "../run.ts";
 
 let tools: string;
 
@@ -42,8 +42,7 @@ describe("setting up the local services", () => {
   test("is needed by no command that only stops or explains", async () => {
     const down = await local("down");
     expect(down.code).toBe(0);
-    // Another test may just have killed an update, which is told.
-    expect(down.text.replace(/^\[local\] ended .* that a killed update had left behind$/m, "").trim()).toBe("");
+    expect(saidOfItself(down)).toBe("");
     const doctor = await local("doctor", { PATH: "/nowhere", GOROOT: "/nowhere" });
     expect(doctor.code).toBe(1);
     expect(doctor.text).toMatch(/git is missing, which tells the revision of the application: install it/);

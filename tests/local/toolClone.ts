@@ -48,9 +48,10 @@ export class ToolClone {
     symlinkSync(path, join(this.bin, name));
   }
 
-  /** Puts a script on the PATH. */
-  script(name: string, text: string): void {
-    writeFileSync(join(this.bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  /** Puts a script into a folder, by default the one on the PATH. */
+  script(name: string, text: string, folder = this.bin): void {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   }
 
   lock(): ToolLock {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Answer, inWorld, noNamespace, type World } from "../namespace.ts";
@@ -284,8 +284,7 @@ describe.skipIf(noNamespace)(`a tool from its download site${noNamespace ? ` (sk
 
     test("is built with a Go that is where Go's own archive is unpacked, though not on the PATH", async () => {
       clone.pin("registry", null);
-      mkdirSync(join(clone.folder, "go/bin"), { recursive: true });
-      writeFileSync(join(clone.folder, "go/bin/go"), '#!/bin/sh\necho "compiles $1" >&2; exit 1\n', { mode: 0o755 });
+      clone.script("go", 'echo "compiles $1" >&2; exit 1', join(clone.folder, "go/bin"));
       expect((await obtain({}, ["registry"], pinned)).text).toMatch(/compiles build/);
     });
 
